@@ -1,0 +1,1 @@
+"""Model files: reading, writing, converting, and the layout their tensors take in GPU memory."""

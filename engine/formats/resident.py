@@ -1,0 +1,248 @@
+"""The resident layout: how GPU buffers hold 2-D weights. The GGUF's own bytes, moved and never re-encoded.
+
+A weight is cut into tiles of TILE_ROWS rows and blocks of 256 columns. A (row, block) is ``KINDS[type].words`` u32 words,
+and a buffer runs [tile][block][word][row in tile], so that 32 neighbouring lanes, one a row, read 32 neighbouring words.
+Rows and columns that pad a tile or block are zeros of the type. The fp16 scales of ternary blocks lie apart, as f32: one a
+row where all blocks of each row agree, else one a block ([tile][block][row in tile]); an optional ``.scale`` tensor is
+multiplied in. Scales of dense block types stay inside their words, after the quants. Functions that take ``tiles`` work on
+that range of tiles alone, so that no caller needs a whole embedding in memory twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import FormatError
+from .blocks import BLOCKS, TERNARY, block_of, block_scales, blocks_view, dense, row_chunks
+from .model import Model, TensorInfo, tensor_info
+from .ternary import BLOCK, pack, repack, require_trits, unpack
+
+TILE_ROWS = 32
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A resident type: ``words`` u32 words hold 256 weights of a row."""
+
+    name: str
+    words: int
+
+
+KINDS = {name: Kind(name, words) for name, words in {
+    "tq1_0": 13, "tq2_0": 16, "f32": 256, "f16": 128, "bf16": 128, "q8_0": 68, "q4_0": 36, "q6_k": 53,
+}.items()}
+# Bytes of a zero weight; where the padding is a fraction of a block, its scale is zero.
+_TQ1_ZERO = np.array([0x80] * 48 + [0x7F] * 4, np.uint8)
+
+
+def tile_count(rows: int) -> int:
+    return -(-rows // TILE_ROWS)
+
+
+def block_count(cols: int) -> int:
+    """Blocks of 256 columns, the last one padded."""
+    return -(-cols // BLOCK)
+
+
+def tiled(packed: np.ndarray, type_: str, rows: int, cols: int) -> np.ndarray:
+    """uint8 (rows, row_bytes) -> uint32 (tiles, blocks, words, TILE_ROWS)."""
+    tiles, blocks, words = tile_count(rows), block_count(cols), KINDS[type_].words
+    staged = np.empty((tiles * TILE_ROWS, blocks, words * 4), np.uint8)
+    staged[...] = _zero_words(type_)
+    _to_words(packed, type_, cols, staged[:rows])
+    return np.ascontiguousarray(staged.view("<u4").reshape(tiles, TILE_ROWS, blocks, words).transpose(0, 2, 3, 1))
+
+
+def untiled(words: np.ndarray, type_: str, rows: int, cols: int) -> np.ndarray:
+    """The inverse of ``tiled``: uint8 (rows, row_bytes); a ternary row comes without its scales (52 or 64 bytes a block)."""
+    tiles, blocks, count, _ = words.shape
+    staged = np.ascontiguousarray(words.transpose(0, 3, 1, 2)).reshape(tiles * TILE_ROWS, blocks, count)[:rows]
+    return _from_words(staged.view(np.uint8), type_, cols)
+
+
+def packed_blocks(words: np.ndarray, type_: str) -> np.ndarray:
+    """Ternary words as packed blocks again, padding included and every scale 1: uint8 (tiles * TILE_ROWS, row_bytes)."""
+    tiles, blocks = words.shape[:2]
+    out = np.empty((tiles * TILE_ROWS, blocks, BLOCKS[type_].bytes), np.uint8)
+    out[:, :, :-2] = untiled(words, type_, tiles * TILE_ROWS, blocks * BLOCK).reshape(*out.shape[:2], -1)
+    out[:, :, -2:] = np.array([1], "<f2").view(np.uint8)
+    return out.reshape(len(out), -1)
+
+
+def weight_words(model: Model, name: str, resident: str, tiles: slice | None = None) -> np.ndarray:
+    """Tensor ``name`` as uint32 (tiles, blocks, words, TILE_ROWS) of type ``resident``.
+
+    ``resident`` is tq1_0 or tq2_0 for a ternary weight, whichever type stores it, and its own type for a dense one.
+    """
+    info = tensor_info(model, name)
+    if len(info.shape) != 2:
+        raise FormatError(f"tensor {name} has shape {info.shape}; only matrices have a resident layout")
+    first, last, _ = (tiles or slice(None)).indices(tile_count(info.rows))
+    rows = slice(first * TILE_ROWS, min(last * TILE_ROWS, info.rows))
+    count = rows.stop - rows.start
+    if info.type in TERNARY and resident in TERNARY:
+        return _ternary_words(model.packed(name)[rows], info, resident)
+    if resident == info.type:
+        return tiled(model.packed(name)[rows], info.type, count, info.cols)
+    held = as_ternary(model, name) if resident in TERNARY else None
+    if held is None:
+        raise FormatError(f"tensor {name} is {info.type} and cannot be held as {resident}")
+    return tiled(_pack_padded(held[0][rows], resident), resident, count, info.cols)
+
+
+def scale_layout(model: Model, name: str) -> str:
+    """"row" where all blocks of each row share a scale, else "block". Reads scales, and trits only where a scale is 0."""
+    return "row" if _row_scales(model, tensor_info(model, name)) is not None else "block"
+
+
+def weight_row_scales(model: Model, name: str) -> np.ndarray:
+    """float32 (tiles * TILE_ROWS,): the scale of each row, 0 for padding rows. FormatError where layout is "block"."""
+    info = tensor_info(model, name)
+    scales = _row_scales(model, info)
+    if scales is None:
+        raise FormatError(f"tensor {name} has different scales in the blocks of a row; use its block scales")
+    out = np.zeros(tile_count(info.rows) * TILE_ROWS, np.float32)
+    out[: info.rows] = scales * _outer_scale(model, name)
+    return out
+
+
+def weight_block_scales(model: Model, name: str) -> np.ndarray:
+    """float32 (tiles, blocks, TILE_ROWS): the scale of each block, 0 for padding rows."""
+    info = tensor_info(model, name)
+    out = np.zeros((tile_count(info.rows) * TILE_ROWS, block_count(info.cols)), np.float32)
+    if info.type in TERNARY:
+        out[: info.rows] = block_scales(model.packed(name), info.type)
+    else:
+        out[: info.rows] = _held(model, name)[1]
+    out *= _outer_scale(model, name)
+    return np.ascontiguousarray(out.reshape(-1, TILE_ROWS, out.shape[1]).transpose(0, 2, 1))
+
+
+def as_ternary(model: Model, name: str) -> tuple[np.ndarray, np.float32] | None:
+    """A dense matrix that is exactly {-s, 0, s}: int8 trits (rows, cols) and s as float32 (0 if all are 0). Else None.
+
+    Rows that are no multiple of 256 are stored as F16 by converters, although they are ternary.
+    """
+    info = tensor_info(model, name)
+    if len(info.shape) != 2 or info.type in TERNARY:
+        return None
+    packed = model.packed(name)
+    trits = np.empty(info.shape, np.int8)
+    scale = np.float32(0)
+    for rows in row_chunks(*packed.shape):
+        values = dense(packed[rows], info.type, info.cols)
+        magnitudes = np.abs(values)
+        scale = scale or magnitudes.max()
+        if not ((magnitudes == scale) | (magnitudes == 0)).all():
+            return None
+        trits[rows] = np.sign(values)
+    return trits, np.float32(scale)
+
+
+def _ternary_words(packed: np.ndarray, info: TensorInfo, resident: str) -> np.ndarray:
+    """TQ rows -> words of the other or the same ternary type, a few MiB at a time."""
+    tiles = tile_count(len(packed))
+    out = np.empty((tiles, block_count(info.cols), KINDS[resident].words, TILE_ROWS), np.uint32)
+    for part in row_chunks(tiles, TILE_ROWS * info.row_bytes):
+        rows = packed[part.start * TILE_ROWS : part.stop * TILE_ROWS]
+        if info.type == "tq2_0":
+            require_trits(np.ascontiguousarray(blocks_view(rows, "tq2_0")[:, :, :-2]))
+        out[part] = tiled(repack(rows, info.type, resident), resident, len(rows), info.cols)
+    return out
+
+
+def _pack_padded(trits: np.ndarray, type_: str) -> np.ndarray:
+    """Trits of any row length, padded to whole blocks and packed; the scales, kept apart, are 0 here."""
+    blocks = block_count(trits.shape[1])
+    padded = np.zeros((len(trits), blocks * BLOCK), np.int8)
+    padded[:, : trits.shape[1]] = trits
+    return pack(padded, np.zeros((len(trits), blocks), np.float16), type_)
+
+
+def _held(model: Model, name: str) -> tuple[np.ndarray, np.float32]:
+    held = as_ternary(model, name)
+    if held is None:
+        raise FormatError(f"tensor {name} is not ternary and has no ternary scales")
+    return held
+
+
+def _row_scales(model: Model, info: TensorInfo) -> np.ndarray | None:
+    """float32 (rows,), without the ``.scale`` tensor; None where the blocks of a row differ.
+
+    A block of zeros may carry the scale 0 whatever the rest has; a zero scale over other trits is a scale of its own.
+    """
+    if info.type not in TERNARY:
+        return np.full(info.rows, _held(model, info.name)[1])
+    packed = model.packed(info.name)
+    scales = block_scales(packed, info.type).astype(np.float32)
+    largest = np.take_along_axis(scales, np.abs(scales).argmax(axis=1)[:, None], axis=1)
+    rows, blocks = np.nonzero(scales != largest)
+    if not (scales[rows, blocks] == 0).all():
+        return None
+    if len(rows) and unpack(blocks_view(packed, info.type)[rows, blocks], info.type)[0].any():
+        return None
+    return largest[:, 0]
+
+
+def _outer_scale(model: Model, name: str) -> np.float32:
+    """The value of the tensor's ``.scale`` companion, 1 where it has none."""
+    outer = name.removesuffix(".weight") + ".scale"
+    if outer == name or outer not in model.tensors:
+        return np.float32(1)
+    info = model.tensors[outer]
+    if info.rows * info.cols != 1:
+        raise FormatError(f"tensor {outer} has shape {info.shape}; a scale is one number")
+    return np.float32(dense(model.packed(outer), info.type, 1)[0, 0])
+
+
+def _zero_words(type_: str) -> np.ndarray:
+    """The word bytes of a block of zero weights."""
+    if type_ == "tq1_0":
+        return _TQ1_ZERO
+    return np.full(KINDS[type_].words * 4, 0x55 if type_ == "tq2_0" else 0, np.uint8)
+
+
+def _to_words(packed: np.ndarray, type_: str, cols: int, out: np.ndarray) -> None:
+    """Move packed rows into the word bytes ``out``, uint8 (rows, blocks, words * 4), which hold zeros of the type."""
+    source = blocks_view(packed, type_)
+    block = block_of(type_)
+    if type_ in TERNARY:
+        out[...] = source[:, :, :-2]
+    elif type_ == "q6_k":
+        out[:, :, :210] = source
+    elif block.scale is None:
+        out.reshape(len(out), -1)[:, : packed.shape[1]] = packed
+    else:
+        quants, scales = _split_small_blocks(out, block.bytes - 2)
+        quants[:, : source.shape[1]] = source[:, :, 2:]
+        scales[:, : source.shape[1]] = source[:, :, :2]
+        out[...] = _join_small_blocks(quants, scales)
+
+
+def _from_words(staged: np.ndarray, type_: str, cols: int) -> np.ndarray:
+    """The inverse of ``_to_words``."""
+    rows = len(staged)
+    block = BLOCKS[type_]
+    if type_ in TERNARY:
+        return staged.reshape(rows, -1)
+    if type_ == "q6_k":
+        return staged[:, :, :210].reshape(rows, -1)
+    count = cols // block.weights
+    if block.scale is None:
+        return staged.reshape(rows, -1)[:, : count * block.bytes].copy()
+    quants, scales = _split_small_blocks(staged, block.bytes - 2)
+    return np.concatenate([scales[:, :count], quants[:, :count]], axis=2).reshape(rows, -1)
+
+
+def _split_small_blocks(staged: np.ndarray, quant_bytes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Copies of the quants (rows, 8 * blocks, quant bytes) and fp16 scales (rows, 8 * blocks, 2) of 32-weight blocks."""
+    rows = len(staged)
+    return (staged[:, :, : 8 * quant_bytes].reshape(rows, -1, quant_bytes).copy(),
+            staged[:, :, 8 * quant_bytes :].reshape(rows, -1, 2).copy())
+
+
+def _join_small_blocks(quants: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    rows = len(quants)
+    return np.concatenate([quants.reshape(rows, -1, 8 * quants.shape[2]), scales.reshape(rows, -1, 16)], axis=2)
