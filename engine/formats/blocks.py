@@ -34,7 +34,7 @@ def row_bytes(type_: str, cols: int) -> int:
     """Bytes of one row, FormatError where ``cols`` is no whole number of blocks."""
     block = block_of(type_)
     if cols % block.weights:
-        raise FormatError(f"a row of {cols} weights is no multiple of the {block.weights} in a {type_} block; store it as f16")
+        raise FormatError(f"a row of {cols} weights is no multiple of a {type_} block of {block.weights}; use f16")
     return cols // block.weights * block.bytes
 
 
@@ -67,8 +67,9 @@ def block_scales(packed: np.ndarray, type_: str) -> np.ndarray:
 
 def dense(packed: np.ndarray, type_: str, cols: int) -> np.ndarray:
     """Every weight: uint8 (rows, row_bytes) -> float32 (rows, cols). TQ2_0's unused code 3 decodes as +2 d."""
-    if packed.ndim != 2 or packed.shape[1] != row_bytes(type_, cols):
-        raise FormatError(f"packed {type_} rows of {cols} weights have {row_bytes(type_, cols)} bytes, not {packed.shape[1:]}")
+    expected = row_bytes(type_, cols)
+    if packed.ndim != 2 or packed.shape[1] != expected:
+        raise FormatError(f"{cols} {type_} weights are rows of {expected} bytes, not an array of shape {packed.shape}")
     if type_ in TERNARY:
         from .ternary import unpack
 

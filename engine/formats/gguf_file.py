@@ -70,7 +70,8 @@ def _map(path: Path) -> np.ndarray:
     """The file's bytes, read only. An empty file cannot be mapped and comes as an empty array."""
     try:
         if not path.is_file():
-            raise FormatError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}; give a .gguf file or synthetic:SIZE")
+            problem = "not a regular file" if path.exists() else "no such file"
+            raise FormatError(f"{path}: {problem}; give a .gguf file or synthetic:SIZE")
         if path.stat().st_size == 0:
             return np.empty(0, np.uint8)
         return np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)

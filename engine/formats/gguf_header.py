@@ -62,7 +62,7 @@ class _Cursor:
 
     def take(self, count: int, what: str) -> np.ndarray:
         if count > len(self.data) - self.at:
-            raise FormatError(f"truncated: {what} needs {count:,} bytes at offset {self.at:,}, the file has {len(self.data):,}")
+            raise FormatError(f"truncated: {what} needs {count:,} bytes at {self.at:,} of {len(self.data):,}")
         self.at += count
         return self.data[self.at - count : self.at]
 
@@ -175,7 +175,7 @@ def _read_info(cursor: _Cursor, index: int) -> Entry:
 def _block_size(type_id: int, what: str) -> tuple[int, int]:
     """(weights, bytes) of a block of the ggml type ``type_id``."""
     if type_id in _FOREIGN:
-        raise FormatError(f"{what} has type {type_id}: {_FOREIGN[type_id]} of Microsoft's bitnet.cpp fork, a private layout; "
+        raise FormatError(f"{what} has type {type_id}: {_FOREIGN[type_id]}, a private layout of bitnet.cpp; "
                           "convert the original checkpoint instead (tritmark convert)")
     if type_id not in GGMLQuantizationType._value2member_map_:
         raise FormatError(f"{what} has the unknown tensor type {type_id}; tq1_0 is 34, tq2_0 is 35")

@@ -1,7 +1,7 @@
 """What every source of weights looks like to the engine: metadata, tensor infos and packed bytes.
 
-A Model is read-only and lazy: opening one reads names and shapes, and ``packed`` touches one tensor. This module must not
-know how any of the sources works; ``open_model`` only picks one.
+A Model is read-only and lazy: opening one reads names and shapes, and ``packed`` touches one tensor. This module must
+not know how any of the sources works; ``open_model`` only picks one.
 """
 
 from __future__ import annotations

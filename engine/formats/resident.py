@@ -1,11 +1,11 @@
 """The resident layout: how GPU buffers hold 2-D weights. The GGUF's own bytes, moved and never re-encoded.
 
-A weight is cut into tiles of TILE_ROWS rows and blocks of 256 columns. A (row, block) is ``KINDS[type].words`` u32 words,
-and a buffer runs [tile][block][word][row in tile], so that 32 neighbouring lanes, one a row, read 32 neighbouring words.
-Rows and columns that pad a tile or block are zeros of the type. The fp16 scales of ternary blocks lie apart, as f32: one a
-row where all blocks of each row agree, else one a block ([tile][block][row in tile]); an optional ``.scale`` tensor is
-multiplied in. Scales of dense block types stay inside their words, after the quants. Functions that take ``tiles`` work on
-that range of tiles alone, so that no caller needs a whole embedding in memory twice.
+A weight is cut into tiles of TILE_ROWS rows and blocks of 256 columns. A (row, block) is ``KINDS[type].words`` u32
+words, and a buffer runs [tile][block][word][row in tile], so that 32 neighbouring lanes, one a row, read 32
+neighbouring words. Rows and columns that pad a tile or block are zeros of the type. The fp16 scales of ternary blocks
+lie apart, as f32: one a row where all blocks of each row agree, else one a block ([tile][block][row in tile]); an
+optional ``.scale`` tensor is multiplied in. Scales of dense block types stay inside their words, after the quants.
+``weight_words`` can work on a range of tiles alone, so that no caller needs a whole embedding in memory twice.
 """
 
 from __future__ import annotations
@@ -49,21 +49,25 @@ def block_count(cols: int) -> int:
 def tiled(packed: np.ndarray, type_: str, rows: int, cols: int) -> np.ndarray:
     """uint8 (rows, row_bytes) -> uint32 (tiles, blocks, words, TILE_ROWS)."""
     tiles, blocks, words = tile_count(rows), block_count(cols), KINDS[type_].words
-    staged = np.empty((tiles * TILE_ROWS, blocks, words * 4), np.uint8)
-    staged[...] = _zero_words(type_)
-    _to_words(packed, type_, cols, staged[:rows])
-    return np.ascontiguousarray(staged.view("<u4").reshape(tiles, TILE_ROWS, blocks, words).transpose(0, 2, 3, 1))
+    out = np.empty((tiles, blocks, words, TILE_ROWS), np.uint32)
+    for part in row_chunks(tiles, TILE_ROWS * blocks * words * 4):
+        source = packed[part.start * TILE_ROWS : min(rows, part.stop * TILE_ROWS)]
+        staged = np.empty(((part.stop - part.start) * TILE_ROWS, blocks, words * 4), np.uint8)
+        staged[len(source) if type_ in TERNARY else 0 :] = _zero_words(type_)
+        _to_words(source, type_, staged[: len(source)])
+        out[part] = staged.view("<u4").reshape(-1, TILE_ROWS, blocks, words).transpose(0, 2, 3, 1)
+    return out
 
 
 def untiled(words: np.ndarray, type_: str, rows: int, cols: int) -> np.ndarray:
-    """The inverse of ``tiled``: uint8 (rows, row_bytes); a ternary row comes without its scales (52 or 64 bytes a block)."""
+    """The inverse of ``tiled``: uint8 (rows, row_bytes); ternary rows come without scales (52 or 64 bytes a block)."""
     tiles, blocks, count, _ = words.shape
     staged = np.ascontiguousarray(words.transpose(0, 3, 1, 2)).reshape(tiles * TILE_ROWS, blocks, count)[:rows]
     return _from_words(staged.view(np.uint8), type_, cols)
 
 
 def packed_blocks(words: np.ndarray, type_: str) -> np.ndarray:
-    """Ternary words as packed blocks again, padding included and every scale 1: uint8 (tiles * TILE_ROWS, row_bytes)."""
+    """Ternary words as packed blocks again, padding included, all scales 1: uint8 (tiles * TILE_ROWS, row_bytes)."""
     tiles, blocks = words.shape[:2]
     out = np.empty((tiles * TILE_ROWS, blocks, BLOCKS[type_].bytes), np.uint8)
     out[:, :, :-2] = untiled(words, type_, tiles * TILE_ROWS, blocks * BLOCK).reshape(*out.shape[:2], -1)
@@ -93,7 +97,7 @@ def weight_words(model: Model, name: str, resident: str, tiles: slice | None = N
 
 
 def scale_layout(model: Model, name: str) -> str:
-    """"row" where all blocks of each row share a scale, else "block". Reads scales, and trits only where a scale is 0."""
+    """"row" where all blocks of each row share a scale, else "block". Reads trits only where a scale is 0."""
     return "row" if _row_scales(model, tensor_info(model, name)) is not None else "block"
 
 
@@ -104,7 +108,7 @@ def weight_row_scales(model: Model, name: str) -> np.ndarray:
     if scales is None:
         raise FormatError(f"tensor {name} has different scales in the blocks of a row; use its block scales")
     out = np.zeros(tile_count(info.rows) * TILE_ROWS, np.float32)
-    out[: info.rows] = scales * _outer_scale(model, name)
+    out[: info.rows] = scales * outer_scale(model, name)
     return out
 
 
@@ -116,7 +120,7 @@ def weight_block_scales(model: Model, name: str) -> np.ndarray:
         out[: info.rows] = block_scales(model.packed(name), info.type)
     else:
         out[: info.rows] = _held(model, name)[1]
-    out *= _outer_scale(model, name)
+    out *= outer_scale(model, name)
     return np.ascontiguousarray(out.reshape(-1, TILE_ROWS, out.shape[1]).transpose(0, 2, 1))
 
 
@@ -139,6 +143,11 @@ def as_ternary(model: Model, name: str) -> tuple[np.ndarray, np.float32] | None:
             return None
         trits[rows] = np.sign(values)
     return trits, np.float32(scale)
+
+
+def is_ternary(model: Model, name: str) -> bool:
+    """Whether a matrix can be held as trits: a ternary type, or a dense one with exactly {-s, 0, s}."""
+    return tensor_info(model, name).type in TERNARY or as_ternary(model, name) is not None
 
 
 def _ternary_words(packed: np.ndarray, info: TensorInfo, resident: str) -> np.ndarray:
@@ -186,7 +195,7 @@ def _row_scales(model: Model, info: TensorInfo) -> np.ndarray | None:
     return largest[:, 0]
 
 
-def _outer_scale(model: Model, name: str) -> np.float32:
+def outer_scale(model: Model, name: str) -> np.float32:
     """The value of the tensor's ``.scale`` companion, 1 where it has none."""
     outer = name.removesuffix(".weight") + ".scale"
     if outer == name or outer not in model.tensors:
@@ -204,7 +213,7 @@ def _zero_words(type_: str) -> np.ndarray:
     return np.full(KINDS[type_].words * 4, 0x55 if type_ == "tq2_0" else 0, np.uint8)
 
 
-def _to_words(packed: np.ndarray, type_: str, cols: int, out: np.ndarray) -> None:
+def _to_words(packed: np.ndarray, type_: str, out: np.ndarray) -> None:
     """Move packed rows into the word bytes ``out``, uint8 (rows, blocks, words * 4), which hold zeros of the type."""
     source = blocks_view(packed, type_)
     block = block_of(type_)
@@ -237,7 +246,7 @@ def _from_words(staged: np.ndarray, type_: str, cols: int) -> np.ndarray:
 
 
 def _split_small_blocks(staged: np.ndarray, quant_bytes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Copies of the quants (rows, 8 * blocks, quant bytes) and fp16 scales (rows, 8 * blocks, 2) of 32-weight blocks."""
+    """Copies of the quants (rows, 8 blocks, quant bytes) and fp16 scales (rows, 8 blocks, 2) of 32-weight blocks."""
     rows = len(staged)
     return (staged[:, :, : 8 * quant_bytes].reshape(rows, -1, quant_bytes).copy(),
             staged[:, :, 8 * quant_bytes :].reshape(rows, -1, 2).copy())

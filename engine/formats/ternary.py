@@ -2,10 +2,10 @@
 
 A block is 256 consecutive weights of one row, each d * t with t in {-1, 0, 1}, stored as the code c = t + 1.
 TQ2_0 (66 bytes): byte 32 g + m, bits 2 l and 2 l + 1 hold weight 128 g + 32 l + m; then d as fp16.
-TQ1_0 (54 bytes): 48 + 4 bytes of base-3 digits, most significant first, then d. Byte m < 32 holds weights 32 n + m, byte
-32 + m (m < 16) weights 160 + 16 n + m, for n = 0..4; byte 48 + j (j < 4) weights 240 + 4 n + j for n = 0..3 and a zero
-digit. The five digits v (0..242) are stored as the fraction ceil(256 v / 243), so that multiplying by 3 brings a digit
-above the low eight bits.
+TQ1_0 (54 bytes): 48 + 4 bytes of base-3 digits, most significant first, then d. Byte m < 32 holds weights 32 n + m,
+byte 32 + m (m < 16) weights 160 + 16 n + m, for n = 0..4; byte 48 + j (j < 4) weights 240 + 4 n + j for n = 0..3 and a
+zero digit. The five digits v (0..242) are stored as the fraction ceil(256 v / 243), so that multiplying by 3 brings a
+digit above the low eight bits.
 """
 
 from __future__ import annotations
