@@ -1,0 +1,175 @@
+"""Arm: one case while it is measured; its player, its warm-up and what was observed so far.
+
+Timed regions, after `results.record.Record`: a prefill play covers the prompt up to the first sampled token; a decode
+play covers the steps after it. Speed comes from "wall" plays, which nothing interrupts; each token's time comes from a
+second play of the same steps, because asking for it costs a round trip a token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tritmark.devices.base import Bundle, Device, DeviceError, Loaded, Session
+from tritmark.engine.errors import EngineError
+from tritmark.engine.plan import Plan, Trace
+
+from .case import Case
+
+WARM_UPS = 6  # at most
+STEADY_SAMPLES = 3
+STEADY_SPREAD = 0.05
+
+Tell = Callable[[Case, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A case compiled for a device: the plan, and what its steps are about."""
+
+    plan: Plan
+    first_decode: int  # steps before it are the prefill
+    prompt_tokens: int
+    model_sha256: str
+
+    @property
+    def decodes(self) -> bool:
+        return self.first_decode < len(self.plan.steps)
+
+    @property
+    def generated_tokens(self) -> int:
+        """The first token, which prefill samples, and one a decode step."""
+        return 1 + len(self.plan.steps) - self.first_decode
+
+
+def steady(samples_ns: Sequence[int]) -> bool:
+    """Whether warm-up may end: the last samples differ by less than 5 % of their median, or patience is at its end."""
+    last = samples_ns[-STEADY_SAMPLES:]
+    settled = len(last) == STEADY_SAMPLES and max(last) - min(last) < STEADY_SPREAD * statistics.median(last)
+    return settled or len(samples_ns) >= WARM_UPS
+
+
+def combined_digest(digests: Mapping[str, str]) -> str:
+    """One digest of all probes: SHA-256 of their lines ``name digest``, sorted."""
+    return hashlib.sha256("".join(f"{name} {digests[name]}\n" for name in sorted(digests)).encode()).hexdigest()
+
+
+@dataclass(kw_only=True)
+class Arm:
+    """A case, its device and its observations. `attempt` turns whatever goes wrong into ``failure``."""
+
+    case: Case
+    prepared: Prepared
+    device: Device
+    tell: Tell
+    failure: str | None = None
+    session: Session | None = None
+    loads: dict[str, list[Loaded]] = field(default_factory=lambda: {"cold": [], "warm": []})
+    warmup_ns: list[int] = field(default_factory=list)
+    samples_ns: list[int] = field(default_factory=list)
+    ttft_ns: list[int] = field(default_factory=list)
+    token_ns: list[tuple[int, ...]] = field(default_factory=list)
+    turns: list[int] = field(default_factory=list)
+    memory: list[tuple[int, int]] = field(default_factory=list)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    player: str | None = None
+
+    def attempt(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Run ``action`` unless this arm has failed; a known error fails it and ends its player."""
+        if self.failure is None:
+            try:
+                action(*arguments)
+            except (DeviceError, EngineError) as error:
+                self.failure = str(error)
+                self.close()
+
+    def ready(self) -> None:
+        """Open a warmed-up player. The first time another one before it takes the cold load and is closed."""
+        bundle = Bundle(plan=self.prepared.plan, model=self.case.model, format=self.case.format)
+        if not self.loads["cold"]:
+            self.tell(self.case, "cold load")
+            self.device.forget(self.case.model)
+            with self.device.session() as session:
+                self.loads["cold"].append(session.load(bundle))
+        self.tell(self.case, "load")
+        self.session = self.device.session()
+        self.loads["warm"].append(self.session.load(bundle))
+        warmup_ns: list[int] = []
+        while not steady(warmup_ns):
+            self.tell(self.case, f"warm-up {len(warmup_ns) + 1}")
+            warmup_ns.append(self._sample()[0])
+            self.warmup_ns.append(warmup_ns[-1])
+
+    def repeat(self, turn: int) -> None:
+        """One repetition: a sample, and for decode the time of every token."""
+        self.tell(self.case, f"repetition {len(self.samples_ns) + 1}")
+        sample_ns, ttft_ns = self._sample()
+        if self.prepared.decodes:
+            trace = self._play(self.prepared.first_decode, len(self.prepared.plan.steps), "step")
+            self.token_ns.append(tuple(step.end_ns for step in trace.steps if step.end_ns is not None))
+        self.samples_ns.append(sample_ns)
+        self.ttft_ns.append(ttft_ns)
+        self.turns.append(turn)
+
+    def close(self) -> None:
+        """End the player and keep what was seen of its memory, times running on from the player before."""
+        if self.session is not None:
+            start_ns = self.memory[-1][0] if self.memory else 0
+            self.memory += [(start_ns + t_ns, size) for t_ns, size in self.session.memory()]
+            self.session.close()
+            self.session = None
+
+    def _sample(self) -> tuple[int, int]:
+        """(timed region, time to first token) of one prefill and, where the workload has one, one decode."""
+        first, last = self.prepared.first_decode, len(self.prepared.plan.steps)
+        prefill = self._play(0, first, "wall", digests=not self.prepared.decodes)
+        if not self.prepared.decodes:
+            return prefill.wall_ns, prefill.wall_ns
+        return self._play(first, last, "wall").wall_ns, prefill.wall_ns
+
+    def _play(self, first: int, last: int, timing: str, *, digests: bool = True) -> Trace:
+        """Play and, with ``digests``, hold the output against that of every earlier play."""
+        assert self.session is not None
+        trace = self.session.play(first, last, timing)
+        if trace.status != "ok":
+            raise DeviceError(trace.reason or "the player failed without a reason")
+        self.player = trace.player
+        if digests:
+            for name, digest in trace.digests.items():
+                if self.digests.get(name, digest) != digest:
+                    raise DeviceError(
+                        f"the device gave two different outputs for the same plan (digest of {name}); "
+                        "its numbers are worth nothing until that is explained"
+                    )
+            self.digests = trace.digests
+        return trace
+
+    def observed(self) -> dict[str, Any]:
+        """The record's fields that come from this arm."""
+        plan, warm = self.prepared.plan, self.loads["warm"]
+        ran = self.samples_ns != []
+        return {
+            "model_sha256": self.prepared.model_sha256,
+            "plan_hash": plan.hash,
+            "shader_hash": plan.shader_hash,
+            "player": self.player,
+            "digest": combined_digest(self.digests) if self.digests else None,
+            "prompt_tokens": self.prepared.prompt_tokens,
+            "generated_tokens": self.prepared.generated_tokens,
+            "timing": "wall" if ran else None,
+            "token_timing": "step" if any(self.token_ns) else None,
+            "turns": tuple(self.turns),
+            "warmup_ns": tuple(self.warmup_ns),
+            "samples_ns": tuple(self.samples_ns),
+            "ttft_ns": tuple(self.ttft_ns),
+            "token_ns": tuple(self.token_ns),
+            "load_ns": {how: tuple(load.load_ns for load in loads) for how, loads in self.loads.items()},
+            "compile_ns": {how: tuple(load.compile_ns for load in loads) for how, loads in self.loads.items()},
+            "ledger": dict(warm[-1].ledger) if warm else None,
+            "ledger_peak_bytes": max(load.ledger_peak_bytes for load in warm) if warm else None,
+            "predicted_peak_bytes": plan.peak_gpu_bytes,
+            "process_memory": tuple(self.memory),
+        }

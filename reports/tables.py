@@ -1,0 +1,214 @@
+"""Tables of records: for a terminal (rich), as Markdown, and as plain objects for scripts.
+
+A record becomes a row of texts; rows of one model on one device make one table. What does not fit a narrow terminal
+becomes a second table beneath, never a cut cell. Definitions of all metrics are part of every rendering.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from tritmark.results.record import Record
+
+from . import compare, stats
+
+WIDE_COLUMNS = 132
+NONE = "-"
+LEADING = ("Format", "Workload")
+SPEED = ("Prefill tok/s", "Decode tok/s", "TTFT ms", "ITL ms")
+COST = ("Load s", "Compile s", "GPU MiB", "RSS MiB", "Exact", "Status")
+SUBTITLES = {
+    "Prefill tok/s": "median ± MAD",
+    "Decode tok/s": "median ± MAD",
+    "TTFT ms": "median",
+    "ITL ms": "p50/p90/p99",
+    "Load s": "cold/warm",
+    "Compile s": "cold/warm",
+    "GPU MiB": "peak",
+    "RSS MiB": "peak",
+}
+DEFINITIONS = (
+    (
+        "Prefill tok/s",
+        "prompt tokens / time from submission to the first sampled token; median ± MAD over repetitions.",
+    ),
+    ("Decode tok/s", "tokens after the first / time from the first to the last token; median ± MAD over repetitions."),
+    (
+        "TTFT",
+        "time to first token: prompt submitted until the sampled token is in the caller's hands; pipelines are ready.",
+    ),
+    (
+        "ITL",
+        "inter-token latency: gaps between tokens of all repetitions, from a separate play that waits for each token.",
+    ),
+    (
+        "Load",
+        "weights from file to GPU, cold / warm: first player, file dropped from the file cache / later players.",
+    ),
+    ("Compile", "all pipelines, cold / warm: first player / later players, which may find the driver's cache."),
+    ("GPU MiB", "live GPU buffers at their peak, counted exactly by the player."),
+    (
+        "RSS MiB",
+        "most resident memory seen of the player's process (sampled); includes the buffers of a software GPU.",
+    ),
+    ("Exact", "whether the device passed the exactness probe: its results are comparable bit for bit."),
+)
+
+
+def row(record: Record) -> dict[str, str]:
+    """A record as texts, one a column."""
+    ttft, gaps = [ns / 1e6 for ns in record.ttft_ns], [ns / 1e6 for ns in stats.inter_token_ns(record)]
+    rss = stats.peak_process_bytes(record)
+    return {
+        "Format": record.format,
+        "Workload": record.workload + _options(record),
+        "Prefill tok/s": _spread(stats.prefill_tps(record)),
+        "Decode tok/s": _spread(stats.decode_tps(record)),
+        "TTFT ms": _number(statistics.median(ttft)) if ttft else NONE,
+        "ITL ms": "/".join(_number(stats.percentile(gaps, p)) for p in (50, 90, 99)) if gaps else NONE,
+        "Load s": _cold_warm(record.load_ns),
+        "Compile s": _cold_warm(record.compile_ns),
+        "GPU MiB": _mib(record.ledger_peak_bytes),
+        "RSS MiB": _mib(rss),
+        "Exact": {True: "yes", False: "NO", None: NONE}[record.exact],
+        "Status": record.status,
+    }
+
+
+def derived(record: Record) -> dict[str, Any]:
+    """A record's identity and metrics as plain values, for `show --json`; rates per second, times in ns."""
+    rates = {"prefill_tps": stats.prefill_tps(record), "decode_tps": stats.decode_tps(record)}
+    summaries = {name: stats.summary(values) for name, values in rates.items()}
+    gaps = stats.inter_token_ns(record)
+    return {
+        **{
+            name: getattr(record, name)
+            for name in (
+                "schema",
+                "id",
+                "kind",
+                "status",
+                "reason",
+                "model",
+                "format",
+                "workload",
+                "device",
+                "adapter",
+                "exact",
+                "digest",
+                "ledger_peak_bytes",
+            )
+        },
+        "samples_ns": list(record.samples_ns),
+        **{name: asdict(value) if value else None for name, value in summaries.items()},
+        "ttft_ns": statistics.median(record.ttft_ns) if record.ttft_ns else None,
+        **{f"itl_p{p}_ns": stats.percentile(gaps, p) if gaps else None for p in (50, 90, 99)},
+        **{
+            f"{what}_{how}_ns": stats.median_ns(getattr(record, f"{what}_ns"), how)
+            for what in ("load", "compile")
+            for how in ("cold", "warm")
+        },
+        "peak_process_bytes": stats.peak_process_bytes(record),
+    }
+
+
+def rendered(records: Sequence[Record], columns: int) -> RenderableType:
+    """Everything `tritmark show` prints, laid out for a terminal of ``columns``."""
+    parts: list[RenderableType] = []
+    for title, members in _by_machine(records).items():
+        parts.append(Text(title, style="bold"))
+        rows = [row(record) for record in members]
+        cuts = (SPEED + COST,) if columns >= WIDE_COLUMNS else (SPEED, COST)
+        for cut in cuts:
+            parts += [_table(rows, LEADING + cut), Text()]
+        parts += [_note(sentence) for sentence in compare.sentences(members)]
+        parts += [_note(f"failed: {r.format} {r.workload}: {r.reason}", "red") for r in members if r.status == "failed"]
+        parts.append(Text())
+    parts += [Text.assemble((name, "bold"), ": ", text) for name, text in DEFINITIONS]
+    return Group(*parts)
+
+
+def text(records: Sequence[Record], columns: int) -> str:
+    """`rendered` without colours."""
+    console = Console(width=columns, color_system=None, force_terminal=False, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(rendered(records, columns))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """The same as Markdown, every column in one table."""
+    lines: list[str] = []
+    names = LEADING + SPEED + COST
+    heads = [f"{name} ({SUBTITLES[name]})" if name in SUBTITLES else name for name in names]
+    for title, members in _by_machine(records).items():
+        lines += [f"**{title}**", "", "| " + " | ".join(heads) + " |", "|" + "|".join("---" for _ in names) + "|"]
+        lines += ["| " + " | ".join(row(record)[name] for name in names) + " |" for record in members]
+        failed = [f"- failed: {r.format} {r.workload}: {r.reason}" for r in members if r.status == "failed"]
+        notes = [f"- {sentence}" for sentence in compare.sentences(members)] + failed
+        lines += ["", *notes, *([""] if notes else [])]
+    return "\n".join([*lines, *(f"- **{name}**: {text}" for name, text in DEFINITIONS)]) + "\n"
+
+
+def _by_machine(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Records by the title of their table, in order of appearance."""
+    tables: dict[str, list[Record]] = {}
+    for record in records:
+        adapter = f" ({record.adapter}; {record.driver})" if record.adapter and record.driver else ""
+        model = record.model.replace("\\", "/").rpartition("/")[2]
+        tables.setdefault(f"{model} on {record.device}{adapter}", []).append(record)
+    return tables
+
+
+def _table(rows: Sequence[dict[str, str]], names: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for name in names:
+        subtitle = f"\n{SUBTITLES[name]}" if name in SUBTITLES else ""
+        table.add_column(
+            name + subtitle,
+            justify="left" if name in LEADING else "right",
+            no_wrap=name not in LEADING,
+            overflow="fold",
+        )
+    for texts in rows:
+        table.add_row(*(texts[name] for name in names), style="red" if texts["Status"] == "failed" else None)
+    return table
+
+
+def _note(sentence: str, style: str = "") -> RenderableType:
+    return Padding(Text(sentence, style=style), (0, 0, 0, 2))
+
+
+def _options(record: Record) -> str:
+    options = record.case.get("options") or {}
+    return "".join(f" {name}={value}" for name, value in options.items())
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return NONE
+    middle = statistics.median(values)
+    return f"{_number(middle)} ± {_number(stats.mad(values), like=middle)}"
+
+
+def _cold_warm(times: Any) -> str:
+    cold, warm = stats.median_ns(times, "cold"), stats.median_ns(times, "warm")
+    return NONE if cold is None else _number(cold / 1e9) + (f"/{_number(warm / 1e9)}" if warm is not None else "")
+
+
+def _number(value: float, like: float | None = None) -> str:
+    """At least three significant digits of ``like`` (else of ``value``), thousands separated, never an exponent."""
+    size = abs(value if like is None else like)
+    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
+
+
+def _mib(size: int | None) -> str:
+    return NONE if size is None else f"{size / 2**20:,.0f}"

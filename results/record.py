@@ -1,0 +1,174 @@
+"""Record: one case of a benchmark matrix and what was observed, as one line of JSON.
+
+A record holds what was read off clocks and devices, never a number computed from it: medians and rates are made on
+reading (`tritmark.reports`). This module knows the record's fields, their validation and how older schemas become this
+one; it must not know engines, devices or presentation, and it imports only the standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+SCHEMA = 1
+
+
+class RecordError(Exception):
+    """A record or a results folder cannot be read or written; the message is one line and says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One case. Times are nanoseconds on the device's monotonic clock, sizes are bytes.
+
+    ``samples_ns`` holds one sample a repetition, of the workload's own timed region: for ``prefill``, submission to
+    the first sampled token in the caller's hands; for ``decode``, submission of the steps after the first token to the
+    last token. ``None`` and empty tuples mean "not observed", as in a failed record.
+    """
+
+    schema: int
+    id: str
+    kind: str  # "measured" | "predicted"
+    status: str  # "ok" | "failed"
+    reason: str | None
+    started_at: str  # ISO 8601, UTC
+    case: Mapping[str, Any]  # every axis and option, as given
+    case_key: str
+    model: str
+    format: str
+    workload: str
+    device: str
+    model_sha256: str | None = None
+    plan_hash: str | None = None
+    shader_hash: str | None = None
+    player: str | None = None
+    adapter: str | None = None
+    driver: str | None = None
+    caps: Mapping[str, Any] | None = None  # all that the device said of itself, limits included
+    exact: bool | None = None  # did the exactness probe pass on this device
+    digest: str | None = None  # of everything the plan's probes read back, equal in every repetition
+    prompt_tokens: int | None = None  # processed by one prefill
+    generated_tokens: int | None = None  # the first sampled token and those decoded after it
+    timing: str | None = None  # of samples_ns: "wall" | "step" | "dispatch"
+    schedule: str | None = (
+        None  # "interleaved": all arms open at once; "reopened": one child at a time, for want of memory
+    )
+    turns: tuple[int, ...] = ()  # when each repetition had its turn among those of its group
+    warmup_ns: tuple[int, ...] = ()  # samples taken and set aside before the first repetition
+    samples_ns: tuple[int, ...] = ()
+    ttft_ns: tuple[int, ...] = ()  # one a repetition: submission of the prompt to the first sampled token
+    token_ns: tuple[tuple[int, ...], ...] = ()  # per repetition: when each decoded token was complete, since submission
+    token_timing: str | None = None  # timing mode of token_ns
+    load_ns: Mapping[str, tuple[int, ...]] | None = None  # "cold" and "warm": weights from file to GPU
+    compile_ns: Mapping[str, tuple[int, ...]] | None = None  # "cold" and "warm": all pipelines
+    ledger: Mapping[str, int] | None = None  # live GPU buffers by role
+    ledger_peak_bytes: int | None = None
+    predicted_peak_bytes: int | None = None  # what the plan announced before anything ran
+    process_memory: tuple[tuple[int, int], ...] = ()  # (ns since the child started, resident bytes)
+    conditions: Mapping[str, Any] | None = (
+        None  # "before" and "after": battery, temperatures, load, clocks, free memory
+    )
+    versions: Mapping[str, str] | None = None
+    os: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists, dicts, strings and numbers."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Record:
+        """The record that ``data`` describes, upgraded to this schema; RecordError names the field that is wrong."""
+        data = upgraded(data)
+        hints = _hints()
+        for name in data:
+            if name not in hints:
+                raise RecordError(f"record has the unknown field {name!r}; was the file edited by hand?")
+        required = [name for name in hints if name not in data and name in _REQUIRED]
+        if required:
+            raise RecordError(f"record lacks the field {required[0]!r}; was the file edited by hand?")
+        record = cls(**{name: _checked(hints[name], value, name) for name, value in data.items()})
+        if record.kind not in ("measured", "predicted") or record.status not in ("ok", "failed"):
+            raise RecordError(
+                f"record has kind {record.kind!r} and status {record.status!r}; neither may be anything new"
+            )
+        return record
+
+
+_REQUIRED = frozenset(
+    (
+        "schema",
+        "id",
+        "kind",
+        "status",
+        "reason",
+        "started_at",
+        "case",
+        "case_key",
+        "model",
+        "format",
+        "workload",
+        "device",
+    )
+)
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # n -> function from schema n to schema n + 1
+
+
+def upgraded(data: Any) -> dict[str, Any]:
+    """``data`` brought to this schema step by step; RecordError if it is no record, or newer than this program."""
+    if not isinstance(data, dict) or type(data.get("schema")) is not int:
+        raise RecordError("not a record: a JSON object with an integer field 'schema' was expected")
+    if data["schema"] > SCHEMA:
+        raise RecordError(f"record has schema {data['schema']}, this tritmark reads up to {SCHEMA}; upgrade tritmark")
+    while data["schema"] < SCHEMA:
+        step = UPGRADES.get(data["schema"])
+        if step is None:
+            raise RecordError(f"record has schema {data['schema']}, which no version of tritmark wrote")
+        data = {**step(data), "schema": data["schema"] + 1}
+    return dict(data)
+
+
+def case_key(case: Mapping[str, Any]) -> str:
+    """16 hex digits that name a case: SHA-256 of its canonical JSON."""
+    return hashlib.sha256(json.dumps(case, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Record)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _checked(hint: Any, value: Any, where: str) -> Any:
+    """``value`` as the type ``hint`` asks (lists become tuples), else RecordError naming ``where``."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        options = [option for option in arguments if option is not type(None)]
+        return None if value is None else _checked(options[0], value, where)
+    if origin is tuple and isinstance(value, list):
+        if arguments[-1] is Ellipsis:
+            return tuple(_checked(arguments[0], item, f"{where}[{at}]") for at, item in enumerate(value))
+        if len(arguments) == len(value):
+            items = enumerate(zip(arguments, value, strict=True))
+            return tuple(_checked(each, item, f"{where}[{at}]") for at, (each, item) in items)
+    elif origin is Mapping and isinstance(value, dict):
+        return {key: _checked(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    elif type(value) is hint:  # not isinstance: True is no int here
+        return value
+    raise RecordError(f"record field {where} should be {_name(hint)}, not {json.dumps(value)[:40]}")
+
+
+def _name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("collections.abc.", "")
