@@ -1,0 +1,57 @@
+// Y (M, N) = X (M, K) W^T (N, K dense): four interleaved sums a block of 256 columns, blocks added in order. A workgroup owns
+// a tile of 32 rows and one token; a thread one row and every SLICES-th block.
+#include "lib/exact.wgsl"
+#include "dense"
+
+@group(0) @binding(auto) var<storage, read> weights: array<u32>;          // [tile][block][word][32 rows]
+@group(0) @binding(auto) var<uniform> range: vec4<u32>;                   // first tile of this dispatch, tiles
+#if CODES
+@group(0) @binding(auto) var<storage, read> q: array<u32>;                // [M / 8][K / 4][8 tokens] int8
+@group(0) @binding(auto) var<storage, read> act_scale: array<f32>;        // (M)
+@group(0) @binding(auto) var<storage, read> row_scale: array<f32>;        // (N): the file's .scale, or ones
+#else
+@group(0) @binding(auto) var<storage, read> x: array<vec4<f32>>;          // (M, K) as quads
+#endif
+#if RESIDUAL
+@group(0) @binding(auto) var<storage, read> residual: array<f32>;         // (M, STRIDE)
+#endif
+@group(0) @binding(auto) var<storage, read_write> y: array<f32>;          // (M, STRIDE)
+
+var<workgroup> block_sum: array<f32, 32u * BLOCKS>;
+
+fn input(token: u32, quad: u32) -> vec4<f32> {
+#if CODES
+    let word = q[(token / 8u * BLOCKS * 64u + quad) * 8u + token % 8u];
+    return vec4<f32>(vec4<i32>(vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u));
+#else
+    return x[token * QUADS + quad];
+#endif
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let tile = group.x;
+    let token = group.y;
+    let row = thread % 32u;
+    if (tile >= range.y || token >= step.count) { return; }
+    for (var block = thread / 32u; block < BLOCKS; block += WG / 32u) {
+        let at = (tile * BLOCKS + block) * BLOCK_WORDS * 32u + row;
+        var sum = vec4<f32>(0.0);
+        for (var quad = 0u; quad < min(64u, QUADS - block * 64u); quad++) {
+            sum = sealed4(sum + mul4(input(token, block * 64u + quad), dense4(at, quad)));
+        }
+        block_sum[block * 32u + row] = sum4(sum);
+    }
+    workgroupBarrier();
+    let at = (range.x + tile) * 32u + row;
+    if (thread >= 32u || at >= ROWS) { return; }
+    var value = block_sum[row];
+    for (var block = 1u; block < BLOCKS; block++) { value = sealed(value + block_sum[block * 32u + row]); }
+#if CODES
+    value = mul(value, mul(row_scale[at], act_scale[token]));
+#endif
+#if RESIDUAL
+    value = residual[token * STRIDE + COLUMN + at] + value;
+#endif
+    y[token * STRIDE + COLUMN + at] = value;
+}

@@ -1,0 +1,77 @@
+// Attention of one query to one chunk of 128 cached positions, with the chunk's own maximum. NumPy twin: ops/attend.py.
+#include "lib/exact.wgsl"
+
+const CHUNK: u32 = 128u;
+const WORDS: u32 = D / 2u;
+const NEVER: f32 = -3e38;
+
+var<workgroup> query: array<vec4<f32>, D / 4u>;
+var<workgroup> score: array<f32, CHUNK>;
+var<workgroup> group_top: array<f32, 16>;
+var<workgroup> group_weight: array<f32, 4>;
+var<workgroup> part: array<vec2<f32>, 4u * WORDS>;   // (word, position mod 4)
+
+struct Partial {
+    top: f32,           // largest score
+    weight: f32,        // sum of e^(score - top)
+    value: vec2<f32>,   // the same sum over values, for this thread's word
+}
+
+fn load_query(first: u32, thread: u32) {
+    for (var i = thread; i < D / 4u; i += CHUNK) {
+        query[i] = queries[first / 4u + i];
+    }
+    workgroupBarrier();
+}
+
+fn scored(row: u32) -> f32 {
+    var sum = vec4<f32>(0.0);
+    for (var i = 0u; i < D / 4u; i++) {
+        let key = vec4<f32>(unpack2x16float(keys[row + 2u * i]), unpack2x16float(keys[row + 2u * i + 1u]));
+        sum = sealed4(sum + mul4(query[i], key));
+    }
+    return mul(sum4(sum), SCALE);
+}
+
+// Every thread of 128 must call it. Positions from `length` on do not exist.
+fn attend_chunk(kv_head: u32, chunk: u32, length: u32, thread: u32) -> Partial {
+    let first = chunk * CHUNK;
+    let base = (kv_head * CONTEXT + first) * WORDS;
+    let count = min(length - first, CHUNK);
+    score[thread] = NEVER;
+    if (thread < count) { score[thread] = scored(base + thread * WORDS); }
+    workgroupBarrier();
+    if (thread < 16u) {
+        var top = score[thread * 8u];
+        for (var i = 1u; i < 8u; i++) { top = max(top, score[thread * 8u + i]); }
+        group_top[thread] = top;
+    }
+    workgroupBarrier();
+    var top = group_top[0];
+    for (var i = 1u; i < 16u; i++) { top = max(top, group_top[i]); }
+    var weight = 0.0;
+    if (thread < count && score[thread] - top >= -60.0) { weight = exponential(score[thread] - top); }
+    score[thread] = weight;
+    workgroupBarrier();
+    for (var item = thread; item < 4u * WORDS; item += CHUNK) {
+        let word = item % WORDS;
+        let lane = item / WORDS;
+        var sum = vec2<f32>(0.0);
+        var weights = 0.0;
+        for (var p = lane; p < count; p += 4u) {
+            let v = unpack2x16float(values[base + p * WORDS + word]);
+            sum = vec2<f32>(sealed(sum.x + mul(score[p], v.x)), sealed(sum.y + mul(score[p], v.y)));
+            weights = sealed(weights + score[p]);
+        }
+        part[item] = sum;
+        if (word == 0u) { group_weight[lane] = weights; }
+    }
+    workgroupBarrier();
+    let word = min(thread, WORDS - 1u);
+    let w = vec4<f32>(group_weight[0], group_weight[1], group_weight[2], group_weight[3]);
+    let low = vec4<f32>(part[word].x, part[WORDS + word].x, part[2u * WORDS + word].x, part[3u * WORDS + word].x);
+    let high = vec4<f32>(part[word].y, part[WORDS + word].y, part[2u * WORDS + word].y, part[3u * WORDS + word].y);
+    let partial = Partial(top, sum4(w), vec2<f32>(sum4(low), sum4(high)));
+    workgroupBarrier();
+    return partial;
+}

@@ -1,0 +1,23 @@
+// TQ1_0: 13 words of base-3 fractions, five trits a byte, taken off the top: q*3 -> digit in bits 8 and 9, remainder below.
+// Even bytes travel in one half of the state, odd bytes in the other, sixteen bits each.
+const BLOCK_WORDS: u32 = 13u;
+
+fn next_quad(state: ptr<function, vec2<u32>>) -> u32 {
+    let tripled = *state * 3u;
+    *state = tripled & vec2<u32>(0x00FF00FFu);
+    let digits = tripled & vec2<u32>(0x03000300u);
+    return (digits.x >> 8u) | digits.y;
+}
+
+fn opened(word: u32) -> vec2<u32> {
+    return vec2<u32>(word & 0x00FF00FFu, (word >> 8u) & 0x00FF00FFu);
+}
+
+const WORD_QUADS: u32 = 5u;  // the last word's fifth digit is 0 and adds nothing
+
+// Which run of four columns (of the block's 64) the l-th quad of word w holds.
+fn quad_at(word: u32, l: u32) -> u32 {
+    if (word < 8u) { return l * 8u + word; }
+    if (word < 12u) { return 32u + l * 4u + word; }
+    return min(60u + l, 63u);
+}

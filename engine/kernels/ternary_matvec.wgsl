@@ -1,0 +1,107 @@
+// y (N) = W (N, K ternary) . q (K int8), one token: norm and quantisation in front, residual or gate behind.
+// A workgroup owns TILES tiles of 32 rows; a thread one row of each and every SLICES-th block of 256 columns.
+#include "lib/exact.wgsl"
+#include "unpack"
+#include "lib/dot4.wgsl"
+#include "lib/epilogue.wgsl"
+
+@group(0) @binding(auto) var<storage, read> weights: array<u32>;         // [tile][block][word][32 rows]
+@group(0) @binding(auto) var<storage, read> scales: array<f32>;          // (rows), or [tile][block][32 rows]
+@group(0) @binding(auto) var<uniform> range: vec4<u32>;                  // first tile of this dispatch, tiles
+@group(0) @binding(auto) var<storage, read> x: array<vec4<f32>>;         // (K) as quads
+@group(0) @binding(auto) var<storage, read> norm_weight: array<vec4<f32>>;
+#if RESIDUAL
+@group(0) @binding(auto) var<storage, read> residual: array<f32>;        // (N)
+#endif
+@group(0) @binding(auto) var<storage, read_write> y: array<f32>;
+
+const WG: u32 = 32u * SLICES;
+#include "lib/quantize.wgsl"
+
+var<workgroup> acts: array<u32, PADDED_QUADS>;
+var<workgroup> code_sum: atomic<i32>;
+var<workgroup> partial: array<i32, TILES * WG>;
+
+fn block_dot(at: u32, act: u32) -> i32 {
+    var sum = 0;
+    for (var word = 0u; word < BLOCK_WORDS; word++) {
+        var state = opened(weights[at + word * 32u]);
+        for (var l = 0u; l < WORD_QUADS; l++) {
+            sum += dot4(next_quad(&state), acts[act + quad_at(word, l)]);
+        }
+    }
+    return sum;
+}
+
+// One thread's share of a row: an int32 dot, or with block scales (SLICES is 1 then) the bits of a float sum over blocks.
+fn share(tile: u32, row: u32, slice: u32) -> i32 {
+#if BLOCK_SCALES
+    var sum = 0.0;
+    for (var block = 0u; block < BLOCKS; block++) {
+        var ones = 0;
+        for (var quad = 0u; quad < 64u; quad++) { ones += dot4(0x01010101u, acts[block * 64u + quad]); }
+        let dot = block_dot((tile * BLOCKS + block) * BLOCK_WORDS * 32u + row, block * 64u) - ones;
+        sum = sealed(sum + mul(f32(dot), scales[((range.x + tile) * BLOCKS + block) * 32u + row]));
+    }
+    return bitcast<i32>(sum);
+#else
+    var dot = 0;
+    for (var block = slice; block < BLOCKS; block += SLICES) {
+        dot += block_dot((tile * BLOCKS + block) * BLOCK_WORDS * 32u + row, block * 64u);
+    }
+    return dot;
+#endif
+}
+
+fn row_value(tile: u32, t: u32, row: u32, act_scale: f32) -> f32 {
+#if BLOCK_SCALES
+    return mul(bitcast<f32>(partial[t * WG + row]), act_scale);
+#else
+    var sum = -atomicLoad(&code_sum);                                     // codes are trit + 1
+    for (var slice = 0u; slice < SLICES; slice++) {
+        sum += partial[t * WG + slice * 32u + row];
+    }
+    return mul(f32(sum), mul(scales[(tile + t) * 32u + row], act_scale));
+#endif
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    if (thread == 0u) { atomicStore(&code_sum, 0); }                      // visible after the barriers of norm_lanes
+    let scale = code_scales(norm_lanes(0u, thread));
+    var sum = 0;
+    for (var quad = thread; quad < PADDED_QUADS; quad += WG) {
+        let packed = codes(0u, quad, scale.x);
+        acts[quad] = packed.x;
+        sum += i32(packed.y);
+    }
+    atomicAdd(&code_sum, sum);
+    workgroupBarrier();
+    let first_tile = group.x * TILES;
+    for (var t = 0u; t < TILES; t++) {
+        partial[t * WG + thread] = share(min(first_tile + t, range.y - 1u), thread % 32u, thread / 32u);
+    }
+    workgroupBarrier();
+    for (var item = thread; item < 32u * OUT_TILES; item += WG) {
+        store(first_tile, item / 32u, item % 32u, scale.y);
+    }
+}
+
+// Output tile t of the workgroup.
+fn store(first_tile: u32, t: u32, row: u32, act_scale: f32) {
+    let tile = range.x + first_tile;
+#if GATED
+    let at = (tile / 2u + t) * 32u + row;
+    let value = gated(row_value(tile, 2u * t, row, act_scale), row_value(tile, 2u * t + 1u, row, act_scale));
+    let inside = first_tile + 2u * t < range.y;
+#else
+    let at = (tile + t) * 32u + row;
+    var value = row_value(tile, t, row, act_scale);
+    let inside = first_tile + t < range.y;
+#endif
+    if (!inside || at >= ROWS) { return; }
+#if RESIDUAL
+    value = residual[at] + value;
+#endif
+    y[COLUMN + at] = value;
+}

@@ -1,0 +1,126 @@
+"""The BitNet b1.58 transformer as ordinary functions over the graph builder (Ma et al. 2024, arXiv 2402.17764).
+
+A layer: norm and quantise, q/k/v in one product, rotary embedding and cache write, attention, sub-norm and output product
+with the residual, norm and quantise, gate and up in one product with the gate, sub-norm and down product with the residual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..formats import resident
+from ..formats.model import Model
+from ..graph import Graph, Value
+from ..ops.attend import Attend
+from ..ops.dense_product import DenseProduct
+from ..ops.embed import Embed
+from ..ops.gate import Gate
+from ..ops.quantize_norm import QuantizeNorm
+from ..ops.rmsnorm import RmsNorm
+from ..ops.rope_cache import RopeCache
+from ..ops.ternary_product import TernaryProduct
+from ..weights import TERNARY, TILE_ROWS, Weight
+from .config import Config
+
+
+@dataclass
+class BitNet:
+    """Weights of a model by name, caches and tables as values. ``longest``: most positions in use."""
+
+    model: Model
+    config: Config
+    resident: str
+    longest: int
+    weights: dict[str, Weight] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+
+    def hidden(self, graph: Graph, tokens: Value) -> Value:
+        """Hidden states (M, E) after the last layer, of the step's tokens."""
+        x, = graph.add(Embed(self.matrix("token_embd"), graph.tokens), [tokens], "embed")
+        for layer in range(self.config.layers):
+            x = self._layer(graph, x, f"blk.{layer}")
+        return x
+
+    def logits(self, graph: Graph, x: Value, out: Value, last: bool) -> None:
+        """Write the head's logits of the last token (1, V) or of all (M, V) to ``out``."""
+        normed, = graph.add(RmsNorm(self.config.eps, last), [x, self.vector("output_norm")], "output_norm")
+        head = self.matrix("token_embd" if self.config.tied else "output")
+        graph.add(DenseProduct(head), [normed], "head", [out])
+
+    def _layer(self, graph: Graph, x: Value, blk: str) -> Value:
+        c = self.config
+        codes = self._quantized(graph, x, f"{blk}.attn_norm")
+        qkv = self._stack(graph, codes, blk, ("attn_q", "attn_k", "attn_v"))
+        keys, values = self._cache(f"{blk}.keys"), self._cache(f"{blk}.values")
+        queries, = graph.add(RopeCache(c.heads, c.kv_heads, c.head), [qkv, self._rope(), keys, values], f"{blk}.rope")
+        a, = graph.add(Attend(c.heads, c.kv_heads, c.head, self.longest), [queries, keys, values], f"{blk}.attend")
+        x = self._onto(graph, self._quantized(graph, a, f"{blk}.attn_sub_norm"), f"{blk}.attn_output", x)
+        gated = self._gated(graph, self._quantized(graph, x, f"{blk}.ffn_norm"), blk)
+        return self._onto(graph, self._quantized(graph, gated, f"{blk}.ffn_sub_norm"), f"{blk}.ffn_down", x)
+
+    def _quantized(self, graph: Graph, x: Value, norm: str) -> tuple[Value, ...]:
+        return graph.add(QuantizeNorm(self.config.eps), [x, self.vector(norm)], norm)
+
+    def _onto(self, graph: Graph, codes: tuple[Value, ...], name: str, residual: Value) -> Value:
+        """residual + projection."""
+        weight = self.matrix(name)
+        op = TernaryProduct(weight) if weight.ternary else DenseProduct(weight, codes=True)
+        return graph.add(op, [*codes, residual], name)[0]
+
+    def _stack(self, graph: Graph, codes: tuple[Value, ...], blk: str, names: tuple[str, ...]) -> Value:
+        """Several projections of the same codes side by side (M, sum of rows): one product where the layout allows."""
+        joined = self.joined(blk, names)
+        if joined is not None:
+            return graph.add(TernaryProduct(joined), codes, f"{blk}.{'+'.join(names)}")[0]
+        weights = [self.matrix(f"{blk}.{name}") for name in names]
+        total = sum(weight.rows for weight in weights)
+        out = Value(f"{graph.name}.{len(graph.nodes)}.parts", (graph.tokens, total))
+        column = 0
+        for weight in weights:
+            op = TernaryProduct(weight, None, total, column) if weight.ternary else DenseProduct(weight, True, total, column)
+            graph.add(op, codes, weight.id, [out])
+            column += weight.rows
+        return out
+
+    def _gated(self, graph: Graph, codes: tuple[Value, ...], blk: str) -> Value:
+        pair = self.joined(blk, ("ffn_gate", "ffn_up"), pair=True)
+        if pair is not None:
+            return graph.add(TernaryProduct(pair, self.config.activation), codes, f"{blk}.ffn_gate+up")[0]
+        parts = self._stack(graph, codes, blk, ("ffn_gate", "ffn_up"))
+        return graph.add(Gate(self.config.activation), [parts], f"{blk}.gate")[0]
+
+    def joined(self, blk: str, names: tuple[str, ...], pair: bool = False) -> Weight | None:
+        """One weight of several tensors, or None where they differ in kind or do not end on a tile."""
+        key = f"{blk}.{'+'.join(names)}"
+        parts = [self.matrix(f"{blk}.{name}") for name in names]
+        aligned = pair or all(part.rows % TILE_ROWS == 0 for part in parts[:-1])
+        if not aligned or any(not p.ternary or p.scaling != parts[0].scaling for p in parts):
+            return None
+        if key not in self.weights:
+            self.weights[key] = Weight(key, self.model, tuple(p.parts[0] for p in parts), parts[0].kind,
+                                       sum(p.rows for p in parts), parts[0].cols, pair, parts[0].scaling)
+        return self.weights[key]
+
+    def matrix(self, name: str) -> Weight:
+        """The weight of one tensor: held as trits where it is exactly ternary, else as the file holds it."""
+        if name not in self.weights:
+            info = self.model.tensors[f"{name}.weight"]
+            held_ternary = name.startswith("blk.") and (info.type in TERNARY or resident.is_ternary(self.model, info.name))
+            scaling = resident.scale_layout(self.model, info.name) if held_ternary else "none"
+            self.weights[name] = Weight(name, self.model, (info.name,), self.resident if held_ternary else info.type,
+                                        *info.shape, scaling=scaling)
+        return self.weights[name]
+
+    def vector(self, name: str) -> Value:
+        """A norm's weights, f32."""
+        return self._constant(name, self.model.tensors[f"{name}.weight"].shape)
+
+    def _rope(self) -> Value:
+        return self._constant("rope", (self.longest, self.config.head // 2, 2))
+
+    def _constant(self, name: str, shape: tuple[int, ...]) -> Value:
+        return self.values.setdefault(name, Value(name, shape, role="weight"))
+
+    def _cache(self, name: str) -> Value:
+        c = self.config
+        return self.values.setdefault(name, Value(name, (c.kv_heads, self.longest, c.head), "f16", "state"))

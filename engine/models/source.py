@@ -1,0 +1,64 @@
+"""The bytes of a Plan's weight slots, made from a model when a player asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import FormatError
+from ..formats.blocks import dense
+from ..formats.model import Model
+from ..ops.rope_cache import rope_table
+from ..plan import Slot
+from ..weights import Weight, as_bytes
+from .bitnet import BitNet
+from .config import read_config
+
+
+@dataclass(frozen=True)
+class Source:
+    """Weights of ``model`` held as ``resident`` ("tq1_0" or "tq2_0"), by slot."""
+
+    model: Model
+    resident: str
+
+    @cached_property
+    def _net(self) -> BitNet:
+        return BitNet(self.model, read_config(self.model), self.resident, longest=0)
+
+    def parts(self, slot: Slot) -> Iterator[npt.NDArray[np.uint8]]:
+        """The content of a weight slot, in pieces."""
+        if slot.id == "rope":
+            yield as_bytes(self._rope(slot.bytes))
+        elif slot.id.endswith(".scales"):
+            yield as_bytes(self._weight(slot.id.removesuffix(".scales")).scales())
+        elif self._is_vector(slot.id):
+            info = self.model.tensors[f"{slot.id}.weight"]
+            yield as_bytes(dense(self.model.packed(info.name), info.type, info.cols)[0])
+        else:
+            yield from (as_bytes(words) for words in self._weight(slot.id).words())
+
+    def array(self, slot: Slot) -> npt.NDArray[np.float32]:
+        """A small constant as f32: the rotary table (positions, D / 2, 2) or a norm's weights."""
+        return np.concatenate(list(self.parts(slot))).view(np.float32)
+
+    def _rope(self, size: int) -> npt.NDArray[np.float32]:
+        c = self._net.config
+        return rope_table(size // (c.head * 4), c.head, c.rope_base, c.rope_scale)
+
+    def _is_vector(self, name: str) -> bool:
+        info = self.model.tensors.get(f"{name}.weight")
+        return info is not None and len(info.shape) == 1
+
+    def _weight(self, name: str) -> Weight:
+        blk, _, last = name.rpartition(".")
+        if "+" not in last:
+            return self._net.matrix(name)
+        weight = self._net.joined(blk, tuple(last.split("+")), pair=last == "ffn_gate+ffn_up")
+        if weight is None:
+            raise FormatError(f"{self.model.name} cannot fill the slot {name}; the plan was made for another model")
+        return weight

@@ -1,0 +1,156 @@
+"""The W1.58A8 product: int8 activations, ternary weights, int32 sums, one scale; then a residual or a gate.
+
+Integer sums are exact in any order, so kernels may slice K as they like. Weights are held as codes (trit + 1); the token's
+sum of activation codes is taken off at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..graph import Node, Value
+from ..plan import Caps, Cost
+from ..steps import StepRow
+from ..weights import TILE_ROWS, Weight
+from . import exact
+from .op import Array, Emitter, Shape
+from .quantize_norm import TOKEN_TILE, QuantizeNorm, norm_constants
+
+DOT_FEATURE = "packed_4x8_integer_dot_product"
+
+
+def gate(activation: str, g: Array, u: Array) -> Array:
+    """act(g) * u; activation "silu" or "relu2"."""
+    if activation == "relu2":
+        positive = np.maximum(g, exact.f32(0))
+        return positive * positive * u
+    return g * exact.reciprocal(exact.f32(1) + exact.exponential(-g)) * u
+
+
+@dataclass(frozen=True)
+class TernaryProduct:
+    """(codes, scale, code sum[, residual (M, N)]) -> (M, N); with ``activation`` the weight pairs gate and up -> (M, N / 2).
+
+    ``stride`` and ``column`` place the result in a wider matrix (outputs are then given by the caller).
+    """
+
+    weight: Weight
+    activation: str | None = None
+    stride: int | None = None
+    column: int = 0
+
+    @property
+    def columns(self) -> int:
+        """Columns of the result."""
+        return self.weight.rows // 2 if self.activation else self.weight.rows
+
+    def shapes(self, inputs: tuple[Value, ...]) -> tuple[Shape, ...]:
+        return (((inputs[1].shape[0], self.columns), "f32"),)
+
+    def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        q, scale = inputs[0][:step.count], inputs[1][:step.count]
+        values = self._rows(q.astype(np.float64), scale).reshape(step.count, -1, TILE_ROWS)
+        if self.activation:
+            values = gate(self.activation, values[:, 0::2], values[:, 1::2])
+        y = values.reshape(step.count, -1)[:, :self.columns]
+        return (inputs[3][:step.count] + y if len(inputs) > 3 else y,)
+
+    def _rows(self, q: Array, scale: Array) -> Array:
+        """Scaled sums (M, padded rows); int32 sums are exact in float64."""
+        trits, scales = self.weight.host_trits().astype(np.float64), self.weight.scales()
+        if self.weight.scaling == "row":
+            return (q @ trits.T).astype(np.float32) * (scales[None, :] * scale[:, None])
+        parts = [(q[:, b * 256:b * 256 + 256] @ trits[:, b * 256:b * 256 + 256].T).astype(np.float32)
+                 * scales[:, b].reshape(-1) for b in range(self.weight.blocks)]
+        return exact.in_order(np.stack([np.zeros_like(parts[0]), *parts]), axis=0) * scale[:, None]
+
+    def lower(self, node: Node, emit: Emitter) -> None:
+        q, scale, code_sum = node.inputs[:3]
+        tokens = scale.shape[0]
+        tiles_per_thread = 2 if self.activation else 1
+        rows_per_group = 256 * tiles_per_thread
+        for first, tiles, buffers in emit.tile_ranges(self.weight, tiles_per_thread):
+            emit.dispatch(
+                "ternary_matmul",
+                {**self.constants(emit.caps), "WG": 256, "TILES": tiles_per_thread, "RESIDUAL": len(node.inputs) > 3},
+                {**buffers, **self.buffers(node.inputs[3:], node.outputs[0], emit), "q": q, "act_scale": scale, "act_sum": code_sum},
+                (-(-tiles * TILE_ROWS // rows_per_group), -(-tokens // TOKEN_TILE), 1),
+                _part_label(node.label, first), self.cost(tokens, tiles), self.includes())
+
+    def constants(self, caps: Caps) -> dict[str, int | float | bool]:
+        return {"ROWS": self.columns, "STRIDE": self.stride or self.columns, "COLUMN": self.column,
+                "BLOCKS": self.weight.blocks, "GATED": self.activation is not None, "RELU2": self.activation == "relu2",
+                "BLOCK_SCALES": self.weight.scaling == "block", "DOT4": DOT_FEATURE in caps.language_features}
+
+    def includes(self) -> dict[str, str]:
+        return {"unpack": f"lib/unpack_{self.weight.kind}.wgsl"}
+
+    def cost(self, tokens: int, tiles: int) -> Cost:
+        """Weights once, activations and results once; two operations a weight and token."""
+        weight, rows = self.weight, tiles * TILE_ROWS
+        moved = tiles * weight.tile_bytes + rows * 4 + tokens * (weight.cols + rows * 4)
+        return Cost(bytes=moved, operations=2 * tokens * rows * weight.cols)
+
+    def buffers(self, residual: tuple[Value, ...], y: Value, emit: Emitter) -> dict[str, object]:
+        extra: dict[str, object] = {"residual": residual[0]} if residual else {}
+        return {"scales": emit.scales(self.weight), "y": y, **extra}
+
+
+@dataclass(frozen=True)
+class NormedProduct:
+    """QuantizeNorm and TernaryProduct of one token in one launch: (x (1, K), norm weight (K)[, residual]) -> (1, N)."""
+
+    norm: QuantizeNorm
+    product: TernaryProduct
+
+    def shapes(self, inputs: tuple[Value, ...]) -> tuple[Shape, ...]:
+        return (((1, self.product.columns), "f32"),)
+
+    def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        return self.product.reference(step, (*self.norm.reference(step, inputs[:2]), *inputs[2:]))
+
+    def lower(self, node: Node, emit: Emitter) -> None:
+        x, norm_weight = node.inputs[:2]
+        weight = self.product.weight
+        tiles_per_group = tiles_a_group(weight, self.product.activation, emit.caps)
+        constants = {**self.product.constants(emit.caps), **norm_constants(weight.cols, self.norm.eps),
+                     "SLICES": slices(weight), "TILES": tiles_per_group, "RESIDUAL": len(node.inputs) > 2,
+                     "OUT_TILES": tiles_per_group // 2 if self.product.activation else tiles_per_group}
+        for first, tiles, buffers in emit.tile_ranges(weight, 2 if self.product.activation else 1):
+            emit.dispatch("ternary_matvec", constants,
+                          {**buffers, **self.product.buffers(node.inputs[2:], node.outputs[0], emit), "x": x,
+                           "norm_weight": norm_weight},
+                          (-(-tiles // tiles_per_group), 1, 1), _part_label(node.label, first),
+                          self.product.cost(1, tiles), self.product.includes())
+
+
+def slices(weight: Weight) -> int:
+    """Threads that share a row's blocks: at most 8, so that a workgroup has at most 256 threads."""
+    return 1 if weight.scaling == "block" else min(8, weight.blocks)
+
+
+def tiles_a_group(weight: Weight, activation: str | None, caps: Caps) -> int:
+    """Tiles of one workgroup. A processor with few cores repeats the norm less often with more tiles a workgroup."""
+    least = 2 if activation else 1
+    return 8 if caps.kind == "cpu" and weight.tiles >= 16 else least
+
+
+def matvec_storage_bytes(weight: Weight, activation: str | None, caps: Caps) -> int:
+    """Workgroup memory that the fused kernel needs."""
+    group = 32 * slices(weight) * tiles_a_group(weight, activation, caps) * 4
+    return weight.blocks * 256 + group + LANE_BYTES
+
+
+LANE_BYTES = 256 * 8 + 16 * 8 + 16
+
+
+def fits_matvec(op: TernaryProduct, caps: Caps) -> bool:
+    """Whether the fused kernel can run this product on the device."""
+    limit = caps.limit("maxComputeWorkgroupStorageSize")
+    return matvec_storage_bytes(op.weight, op.activation, caps) <= limit
+
+
+def _part_label(label: str, first_tile: int) -> str:
+    return f"{label}@{first_tile}" if first_tile else label

@@ -1,0 +1,123 @@
+"""Weights of a program as the device holds them, and the image file that their slots are cut from.
+
+A Weight describes one buffer: which tensors of the model it joins, their resident kind and their tiling. The image is the
+virtual file of all weights laid end to end; its bytes are made from the model when somebody reads them, a part at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from .formats import blocks, resident, ternary
+from .formats.model import Model
+from .plan import Range
+
+ALIGNMENT = 256
+TILE_ROWS = resident.TILE_ROWS
+BLOCK_COLUMNS = 256
+TERNARY = ("tq1_0", "tq2_0")
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A matrix (rows, cols) in tiles of 32 rows. ``pair`` alternates the tiles of two parts: gate, up, gate, up, ..."""
+
+    id: str
+    model: Model
+    parts: tuple[str, ...]
+    kind: str
+    rows: int
+    cols: int
+    pair: bool = False
+    scaling: str = "row"  # "row"; "block" where a ternary tensor holds more than one scale; "none" for dense ones
+
+    @property
+    def ternary(self) -> bool:
+        return self.kind in TERNARY
+
+    @property
+    def tiles(self) -> int:
+        return sum(-(-self._part_rows(part) // TILE_ROWS) for part in self.parts)
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.cols // BLOCK_COLUMNS)
+
+    @property
+    def tile_bytes(self) -> int:
+        return self.blocks * resident.KINDS[self.kind].words * TILE_ROWS * 4
+
+    @property
+    def bytes(self) -> int:
+        return self.tiles * self.tile_bytes
+
+    @property
+    def scale_bytes(self) -> int:
+        return self.tiles * TILE_ROWS * 4 * (self.blocks if self.scaling == "block" else 1)
+
+    def _part_rows(self, part: str) -> int:
+        return self.model.tensors[part].shape[0]
+
+    def words(self) -> Iterator[npt.NDArray[np.uint32]]:
+        """The buffer's words in order, tile range by tile range."""
+        if not self.pair:
+            for part in self.parts:
+                yield resident.weight_words(self.model, part, self.kind)
+            return
+        gate, up = (resident.weight_words(self.model, part, self.kind) for part in self.parts)
+        yield np.stack([gate, up], axis=1).reshape(-1, *gate.shape[1:])
+
+    def scales(self) -> npt.NDArray[np.float32]:
+        """f32 (tiles * 32), or (tiles, blocks, 32) for block scaling."""
+        if not self.ternary:
+            return np.repeat([resident.outer_scale(self.model, part) for part in self.parts], self.tiles * TILE_ROWS)
+        read = resident.weight_block_scales if self.scaling == "block" else resident.weight_row_scales
+        found = [read(self.model, part) for part in self.parts]
+        if self.scaling == "row":
+            found = [scales.reshape(-1, TILE_ROWS) for scales in found]
+        joined = np.stack(found, axis=1).reshape(-1, *found[0].shape[1:]) if self.pair else np.concatenate(found)
+        return np.ascontiguousarray(joined if self.scaling == "block" else joined.reshape(-1))
+
+    def host_trits(self) -> npt.NDArray[np.int8]:
+        """The trits the buffer holds, (tiles * 32, blocks * 256), for the NumPy reference."""
+        codes = [resident.packed_blocks(words, self.kind) for words in self.words()]
+        return np.concatenate([ternary.unpack(rows, self.kind)[0] for rows in codes])
+
+    def host_dense(self) -> npt.NDArray[np.float32]:
+        """The values of a dense weight, (rows, cols), for the NumPy reference."""
+        return np.concatenate([blocks.dense(self.model.packed(part), self.kind, self.cols) for part in self.parts])
+
+
+@dataclass
+class Image:
+    """The weight file that a Plan's slots are cut from: named entries laid end to end at aligned offsets.
+
+    Only places are kept here; models/source.py makes the bytes of an entry when a player asks for its slot.
+    """
+
+    model: Model
+    layout: str
+    entries: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (offset, bytes)
+    bytes: int = 0
+
+    @property
+    def file(self) -> str:
+        """Identity of the file: the model's digest and the layout, without reading the weights."""
+        return hashlib.sha256(f"{self.model.sha256}/{self.layout}".encode()).hexdigest()
+
+    def reserve(self, name: str, size: int) -> Range:
+        """Where the ``size`` bytes of ``name`` lie; a new entry goes to the end."""
+        if name not in self.entries:
+            self.entries[name] = (self.bytes, size)
+            self.bytes += -(-size // ALIGNMENT) * ALIGNMENT
+        offset, size = self.entries[name]
+        return Range(file=self.file, offset=offset, bytes=size)
+
+
+def as_bytes(array: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
