@@ -2,15 +2,10 @@
 
 READY := .venv/ready
 
-# Graphics libraries complain on every start where this folder is missing, as on most machines without a screen.
-ifeq ($(and $(XDG_RUNTIME_DIR),$(wildcard $(XDG_RUNTIME_DIR)/.)),)
-export XDG_RUNTIME_DIR := $(shell mkdir -p build && mkdir -p -m 700 build/runtime && echo $(CURDIR)/build/runtime)
-endif
-
 .PHONY: bench test lint setup clean
 
 bench: $(READY)
-	.venv/bin/tritmark run --suite default --out runs/$$(date -u +%Y-%m-%dT%H-%M-%SZ)
+	.venv/bin/tritmark run --suite default
 
 test: $(READY)
 	.venv/bin/python .ci/check.py
