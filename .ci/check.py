@@ -52,7 +52,7 @@ def run_suite(name: str, arguments: list[str]) -> Counter[str]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
-        command = [sys.executable, "-m", "pytest", "-q", "-rs", f"--junitxml={report}", *arguments]
+        command = [sys.executable, "-m", "pytest", "-q", "-rfEs", f"--junitxml={report}", *arguments]
         status = subprocess.run(command, cwd=ROOT, env={**os.environ, "REQUIRE_GPU": "1"}).returncode
         counts = outcomes(report)
     if not counts["passed"]:
