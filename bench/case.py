@@ -95,6 +95,12 @@ def expand_all(matrices: Iterable[Mapping[str, Any]]) -> list[Case]:
     return list({case.key: case for matrix in matrices for case in expand(matrix)}.values())
 
 
+def overridden(matrix: Mapping[str, Any], axes: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """``matrix`` with the axes and options that were given in place of its own."""
+    given = {axis: value for axis, value in axes.items() if value}
+    return {**matrix, **given, "options": {**matrix.get("options", {}), **options}}
+
+
 def read_suite(name: str) -> list[dict[str, Any]]:
     """The matrices of a suite: the path of a TOML file, or the name of one in bench/suites."""
     path = Path(name) if name.endswith(".toml") else SUITES / f"{name}.toml"

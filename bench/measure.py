@@ -1,19 +1,20 @@
 """Arm: one case while it is measured; its player, its warm-up and what was observed so far.
 
 Timed regions, after `results.record.Record`: a prefill play covers the prompt up to the first sampled token; a decode
-play covers the steps after it. Speed comes from "wall" plays, which nothing interrupts; each token's time comes from a
-second play of the same steps, because asking for it costs a round trip a token.
+play covers the steps after it. Speed comes from plays that nothing interrupts, each token's time from a play of its
+own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tritmark.devices.base import Bundle, Device, DeviceError, Loaded, Session
+from tritmark.devices.base import Bundle, Device, DeviceError, Loaded, Session, finished
 from tritmark.engine.errors import EngineError
 from tritmark.engine.plan import Plan, Trace
 
@@ -76,6 +77,7 @@ class Arm:
     memory: list[tuple[int, int]] = field(default_factory=list)
     digests: Mapping[str, str] = field(default_factory=dict)
     player: str | None = None
+    token_timing: str | None = None
 
     def attempt(self, action: Callable[..., None], *arguments: Any) -> None:
         """Run ``action`` unless this arm has failed; a known error fails it and ends its player."""
@@ -108,8 +110,7 @@ class Arm:
         self.tell(self.case, f"repetition {len(self.samples_ns) + 1}")
         sample_ns, ttft_ns = self._sample()
         if self.prepared.decodes:
-            trace = self._play(self.prepared.first_decode, len(self.prepared.plan.steps), "step")
-            self.token_ns.append(tuple(step.end_ns for step in trace.steps if step.end_ns is not None))
+            self.token_ns.append(self._token_times())
         self.samples_ns.append(sample_ns)
         self.ttft_ns.append(ttft_ns)
         self.turns.append(turn)
@@ -130,12 +131,22 @@ class Arm:
             return prefill.wall_ns, prefill.wall_ns
         return self._play(first, last, "wall").wall_ns, prefill.wall_ns
 
+    def _token_times(self) -> tuple[int, ...]:
+        """When each decoded token was complete: by GPU timestamps, or by playing step by step where there are none."""
+        assert self.session is not None
+        steps = range(self.prepared.first_decode, len(self.prepared.plan.steps))
+        if "timestamp-query" in self.session.caps.features:
+            self.token_timing = "step"
+            trace = self._play(steps.start, steps.stop, "step")
+            return tuple(step.end_ns for step in trace.steps if step.end_ns is not None)
+        self.token_timing = "wall"
+        walls_ns = (self._play(step, step + 1, "wall", digests=step + 1 == steps.stop).wall_ns for step in steps)
+        return tuple(itertools.accumulate(walls_ns))
+
     def _play(self, first: int, last: int, timing: str, *, digests: bool = True) -> Trace:
         """Play and, with ``digests``, hold the output against that of every earlier play."""
         assert self.session is not None
-        trace = self.session.play(first, last, timing)
-        if trace.status != "ok":
-            raise DeviceError(trace.reason or "the player failed without a reason")
+        trace = finished(self.session.play(first, last, timing))
         self.player = trace.player
         if digests:
             for name, digest in trace.digests.items():
@@ -160,7 +171,7 @@ class Arm:
             "prompt_tokens": self.prepared.prompt_tokens,
             "generated_tokens": self.prepared.generated_tokens,
             "timing": "wall" if ran else None,
-            "token_timing": "step" if any(self.token_ns) else None,
+            "token_timing": self.token_timing,
             "turns": tuple(self.turns),
             "warmup_ns": tuple(self.warmup_ns),
             "samples_ns": tuple(self.samples_ns),

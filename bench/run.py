@@ -10,7 +10,7 @@ from typing import Any
 from tritmark.devices.base import Device, DeviceError
 from tritmark.devices.host import open_device
 from tritmark.engine.errors import EngineError
-from tritmark.engine.plan import Caps
+from tritmark.engine.plan import Caps, Plan
 from tritmark.results.record import SCHEMA, Record
 
 from . import order, provenance
@@ -32,7 +32,7 @@ def prepare(case: Case, caps: Caps) -> Prepared:
         plan=compiled.plan,
         first_decode=compiled.first_decode,
         model_sha256=model.sha256,
-        prompt_tokens=workload.tokens if workload.kind == "prefill" else max(workload.depth, 1),
+        prompt_tokens=workload.prompt,
     )
 
 
@@ -88,16 +88,20 @@ def run_group(
 
 def _admit(arms: Sequence[Arm], free_bytes: int | None, caps: Caps) -> bool:
     """Fail the arms that do not fit the device's memory; whether the others fit it all at once."""
-    if free_bytes is None:
-        return True
     for arm in arms:
-        need_bytes = arm.prepared.plan.peak_gpu_bytes
-        if need_bytes > free_bytes:
-            arm.failure = (
-                f"the plan needs {need_bytes / 2**20:,.0f} MiB of GPU memory and {caps.adapter} has "
-                f"{free_bytes / 2**20:,.0f} MiB free; choose a smaller model or workload"
-            )
-    return sum(arm.prepared.plan.peak_gpu_bytes for arm in arms if arm.failure is None) <= free_bytes
+        arm.failure = does_not_fit(arm.prepared.plan, free_bytes, caps)
+    peaks_bytes = [arm.prepared.plan.peak_gpu_bytes for arm in arms if arm.failure is None]
+    return free_bytes is None or sum(peaks_bytes) <= free_bytes
+
+
+def does_not_fit(plan: Plan, free_bytes: int | None, caps: Caps) -> str | None:
+    """Why ``plan`` cannot be held, or None where it can or nobody knows."""
+    if free_bytes is None or plan.peak_gpu_bytes <= free_bytes:
+        return None
+    return (
+        f"the plan needs {plan.peak_gpu_bytes / 2**20:,.0f} MiB of GPU memory and {caps.adapter} has "
+        f"{free_bytes / 2**20:,.0f} MiB free; choose a smaller model or workload"
+    )
 
 
 def _take_turns(arms: Sequence[Arm], together: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tritmark.devices.base import Bundle, Device, DeviceError, Session
+from tritmark.devices.base import Bundle, Device, DeviceError, Session, finished
 from tritmark.engine.errors import EngineError
 from tritmark.engine.plan import Caps
 
@@ -52,8 +52,6 @@ def verify(device: Device) -> Verdict:
 def mismatch(session: Session, bundle: Bundle) -> str | None:
     """The first probe of the bundle's plan whose digest is not the expected one."""
     session.load(bundle)
-    trace = session.play(0, len(bundle.plan.steps))
-    if trace.status != "ok":
-        raise DeviceError(trace.reason or "the player failed without a reason")
+    trace = finished(session.play(0, len(bundle.plan.steps)))
     expected = {probe.name: probe.expect for probe in bundle.plan.probes if probe.expect is not None}
     return next((name for name, digest in expected.items() if trace.digests.get(name) != digest), None)

@@ -19,6 +19,13 @@ class DeviceError(Exception):
     """A device or its player did not do what was asked; the message is one line."""
 
 
+def finished(trace: Trace) -> Trace:
+    """``trace`` if its play went well; DeviceError with its reason otherwise."""
+    if trace.status != "ok":
+        raise DeviceError(trace.reason or "the player failed without a reason")
+    return trace
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
     """What a player needs to run: the Plan, and the model and format that its weight files are made from."""

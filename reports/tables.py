@@ -16,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
 from tritmark.results.record import Record
 
 from . import compare, stats
@@ -47,7 +48,7 @@ DEFINITIONS = (
     ),
     (
         "ITL",
-        "inter-token latency: gaps between tokens of all repetitions, from a separate play that waits for each token.",
+        "inter-token latency: gaps between tokens of all repetitions, by GPU timestamps in a play of its own.",
     ),
     (
         "Load",

@@ -63,7 +63,7 @@ class Record:
     samples_ns: tuple[int, ...] = ()
     ttft_ns: tuple[int, ...] = ()  # one a repetition: submission of the prompt to the first sampled token
     token_ns: tuple[tuple[int, ...], ...] = ()  # per repetition: when each decoded token was complete, since submission
-    token_timing: str | None = None  # timing mode of token_ns
+    token_timing: str | None = None  # of token_ns: "step" (GPU timestamps) or "wall" (a play a step)
     load_ns: Mapping[str, tuple[int, ...]] | None = None  # "cold" and "warm": weights from file to GPU
     compile_ns: Mapping[str, tuple[int, ...]] | None = None  # "cold" and "warm": all pipelines
     ledger: Mapping[str, int] | None = None  # live GPU buffers by role

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tritmark.devices.base import Bundle, DeviceError
 from tritmark.devices.host import Host, open_device
 from tritmark.engine.plan import Plan, Probe, Slot, Step

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
 from tritmark.bench import run as run_module
 from tritmark.bench.case import Case, CaseError, expand, expand_all, read_suite
 from tritmark.bench.measure import Prepared, steady
@@ -153,7 +154,9 @@ def test_a_model_that_cannot_be_read_becomes_failed_rows_and_later_models_run() 
 def test_a_plan_beyond_the_memory_becomes_a_failed_row_with_both_sizes() -> None:
     records = run(expand({**MATRIX, "model": "huge", "workload": "prefill:4"}))
     assert all(record.status == "failed" and "needs 1,099,511,627,776 MiB" in str(record.reason) for record in records)
-    assert all("MiB free" in str(record.reason) and record.predicted_peak_bytes == (1 << 60) + 4 * 256 for record in records)
+    assert all(
+        "MiB free" in str(record.reason) and record.predicted_peak_bytes == (1 << 60) + 4 * 256 for record in records
+    )
 
 
 def test_a_device_that_computes_wrongly_gets_failed_rows_and_no_numbers() -> None:
@@ -171,7 +174,7 @@ def test_outputs_that_change_between_repetitions_fail_the_case() -> None:
 
 
 def test_without_memory_for_all_arms_children_take_turns_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Host, "memory_bytes", lambda self, caps: 100)
+    monkeypatch.setattr(Host, "memory_bytes", lambda self, caps: 1500)  # one plan of 1,088 bytes, not two
     most_open = []
     original = run_module.Arm.repeat
 

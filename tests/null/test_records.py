@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from tritmark.results import record as record_module
 from tritmark.results.record import SCHEMA, Record, RecordError, case_key
 

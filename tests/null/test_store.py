@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from tritmark.results.record import SCHEMA, Record, RecordError
 from tritmark.results.store import FILE_NAME, Store, case_keys, read
 

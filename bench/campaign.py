@@ -1,0 +1,59 @@
+"""Campaign: a matrix run into a results folder, from its first check to its last record.
+
+What no case could mean is refused before the folder exists; what goes wrong with one case becomes its failed record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tritmark.devices.host import Host, open_device
+from tritmark.engine.errors import FormatError
+from tritmark.engine.formats.model import open_model
+from tritmark.engine.inference import Workload, parse_format
+from tritmark.results.record import Record, RecordError
+from tritmark.results.store import Store, case_keys
+
+from .case import Case
+from .measure import Tell
+from .run import run_matrix
+
+
+def remaining(cases: Sequence[Case], folder: Path, *, resume: bool) -> list[Case]:
+    """The cases that ``folder`` does not hold yet; RecordError where it holds some and ``resume`` was not asked for."""
+    done = case_keys(folder)
+    if done and not resume:
+        raise RecordError(
+            f"{folder} already holds {len(done)} records; finish it with --resume or choose another --out"
+        )
+    return [case for case in cases if case.key not in done]
+
+
+def check(cases: Sequence[Case]) -> None:
+    """Raise for an unknown format, workload or device, and where not one of the models can be read."""
+    for case in cases:
+        parse_format(case.format)
+        Workload.parse(case.workload)
+        open_device(case.device)
+    problems = []
+    models = dict.fromkeys(case.model for case in cases)
+    for model in models:
+        try:
+            open_model(model)
+        except (FormatError, OSError) as error:
+            problems.append(error)
+    if problems and len(problems) == len(models):
+        raise problems[0]
+
+
+def run(cases: Sequence[Case], folder: Path, *, timeout_s: float, tell: Tell, each: Callable[[Record], None]) -> None:
+    """Run ``cases`` and append their records to ``folder``; ``each`` sees a record once it is on disk."""
+
+    def device(spec: str) -> Host:
+        return open_device(spec, timeout_s=timeout_s)
+
+    with Store(folder) as store:
+        for record in run_matrix(cases, tell=tell, device_of=device):
+            store.append(record)
+            each(record)

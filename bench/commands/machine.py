@@ -1,0 +1,85 @@
+"""`tritmark devices` and `tritmark doctor`: what there is to compute on, and what could spoil the numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .output import TIMEOUT_S, AsJson, Timeout, emit, sized
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+def devices(
+    quick: Annotated[bool, typer.Option("--quick", help="Only list; measure and probe nothing.")] = False,
+    timeout_s: Timeout = TIMEOUT_S,
+    as_json: AsJson = False,
+) -> None:
+    """List adapters with limits, features, bandwidth and exactness."""
+    from tritmark.devices.host import Host
+
+    found = []
+    for caps in Host(timeout_s=timeout_s).adapters():
+        device = Host(caps["adapter"], timeout_s=timeout_s)
+        entry = {"device": device.name, **caps, **({} if quick else _measured(device))}
+        found.append(entry)
+        emit(entry) if as_json else print(_described(entry))
+    if as_json:
+        emit({"devices": [entry["device"] for entry in found]})
+    elif not found:
+        print("no adapter; see tritmark doctor")
+    if not found:
+        raise typer.Exit(1)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check drivers, memory, disk, power, clocks and background load."""
+    from tritmark.bench.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        if as_json:
+            emit(vars(finding))
+        else:
+            remedy = f"\n      {finding.remedy}" if finding.remedy else ""
+            print(f"{MARKS[finding.status]}  {finding.name}: {finding.detail}{remedy}")
+    failed = [finding.name for finding in findings if finding.status == "fail"]
+    if as_json:
+        emit({"ok": not failed, "failed": failed})
+    if failed:
+        raise typer.Exit(1)
+
+
+def _measured(device: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from tritmark.bench.gauge import gauge
+    from tritmark.bench.verify import verify
+    from tritmark.devices.base import DeviceError
+
+    verdict = verify(device)
+    entry = {"exact": verdict.exact, "usable": verdict.reason is None, "reason": verdict.reason}
+    try:
+        return {**entry, **asdict(gauge(device))}
+    except DeviceError as error:
+        return {**entry, "copy_bytes_per_s": None, "dispatch_ns": None, "reason": verdict.reason or str(error)}
+
+
+def _described(entry: Mapping[str, Any]) -> str:
+    limits = entry["limits"]
+    lines = [
+        f"{entry['device']}", f"  {entry['backend']}, {entry['kind']}, {entry['driver']}", f"  features: {',
+        '.join([*entry['features'], *entry['language_features']]) or 'none'}", f"  largest buffer
+        {sized(limits['maxBufferSize'])}, largest binding {sized(limits['maxStorageBufferBindingSize'])}," f"
+        {limits['maxStorageBuffersPerShaderStage']} storage buffers a kernel",
+    ]
+    if "exact" in entry:
+        lines.append(f"  exactness probe and golden check: {entry['reason'] or 'passed'}")
+    if entry.get("copy_bytes_per_s"):
+        rate, cost = entry["copy_bytes_per_s"] / 1e9, entry["dispatch_ns"] / 1e3
+        lines.append(f"  copy {rate:,.1f} GB/s, a dependent dispatch {cost:.1f} us")
+    return "\n".join(lines)

@@ -1,0 +1,125 @@
+"""`tritmark plan`, `logits` and `generate`: one model on one device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .output import TIMEOUT_S, Activation, AsJson, Device, Timeout, emit, listed, sized
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ModelOption = Annotated[str, typer.Option("--model", help="file.gguf or synthetic:125M.")]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="tq1_0, tq2_0, tq1_0>tq2_0; by default the file's own.")
+]
+
+
+def plan(
+    model: Annotated[list[str], typer.Option(help="Models: file.gguf or synthetic:125M, with commas or repeated.")],
+    format: Annotated[list[str] | None, typer.Option(help="Formats; by default both.")] = None,
+    workload: Annotated[
+        list[str] | None, typer.Option(help="Workloads; by default prefill:512 and decode:128.")
+    ] = None,
+    device: Device = "host",
+    activation: Activation = None,
+    bandwidth: Annotated[
+        float | None, typer.Option(help="GB/s for the roofline, as `tritmark devices` measures.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict buffers, peak GPU bytes, fit and roofline of cases.
+
+    Nothing runs: only the limits of the device are read."""
+    from tritmark.bench.case import expand, overridden
+    from tritmark.bench.forecast import forecast
+    from tritmark.devices.host import open_device
+
+    target = open_device(device)
+    with target.session() as session:
+        caps = session.caps
+    axes = {"model": listed(model), "format": listed(format), "workload": listed(workload), "device": [device]}
+    for case in expand(overridden({}, axes, {"activation": activation} if activation else {})):
+        result = forecast(case, caps, target.memory_bytes(caps), bandwidth and bandwidth * 1e9)
+        emit(result) if as_json else print(_plan_text(result))
+
+
+def logits(
+    model: ModelOption,
+    tokens: Annotated[str, typer.Option(help="Token ids with commas between them.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write float32 logits (positions, vocabulary) to this .npy file.")
+    ] = None,
+    format: FormatOption = None,
+    device: Device = "host",
+    activation: Activation = None,
+    timeout_s: Timeout = TIMEOUT_S,
+    as_json: AsJson = False,
+) -> None:
+    """Logits of every position of a prompt, and their SHA-256."""
+    from tritmark.bench.inquire import logits as ask
+    from tritmark.devices.host import open_device
+
+    found = ask(open_device(device, timeout_s=timeout_s), model, format, parse_tokens(tokens), out, activation)
+    if as_json:
+        emit(found)
+    else:
+        written = f", written to {out}" if out else ""
+        print(f"{found['positions']} positions of {found['vocabulary']} logits{written}\ndigest {found['digest']}")
+
+
+def generate(
+    model: ModelOption,
+    prompt: Annotated[str, typer.Option(help="The text to continue.")],
+    tokens: Annotated[int, typer.Option(help="Generate at most this many tokens.", min=1)] = 128,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    top_k: Annotated[int, typer.Option(help="0 keeps every token.")] = 0,
+    top_p: Annotated[float, typer.Option(help="1 keeps every token.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
+    chat: Annotated[bool, typer.Option("--chat", help="Wrap the prompt in the model's chat template.")] = False,
+    format: FormatOption = None,
+    device: Device = "host",
+    activation: Activation = None,
+    timeout_s: Timeout = TIMEOUT_S,
+    as_json: AsJson = False,
+) -> None:
+    """Continue a text, token by token, as it is generated."""
+    from tritmark.bench.inquire import Request, generate
+    from tritmark.devices.host import open_device
+
+    request = Request(model=model, format=format, prompt=prompt, tokens=tokens, temperature=temperature, top_k=top_k,
+                      top_p=top_p, seed=seed, chat=chat, activation=activation)  # fmt: skip
+
+    def stream(text: str, ids: list[int]) -> None:
+        emit({"text": text, "tokens": ids}) if as_json else print(text, end="", flush=True)
+
+    result = generate(open_device(device, timeout_s=timeout_s), request, stream)
+    emit(result) if as_json else print()
+
+
+def parse_tokens(text: str) -> list[int]:
+    """Token ids from ``1,2,3``; a usage error for anything else."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no list of token ids such as 1,2,3", param_hint="--tokens") from None
+
+
+def _plan_text(result: Mapping[str, Any]) -> str:
+    title = f"{result['model']} {result['format']} {result['workload']} on {result['device']}"
+    if result["peak_gpu_bytes"] is None:
+        return f"{title}\n  does not fit: {result['reason']}"
+    buffers = ", ".join(f"{role} {sized(size)}" for role, size in result["buffers"].items() if size)
+    lines = [
+        title,
+        f"  {'fits' if result['fits'] else 'does not fit: ' + result['reason']}",
+        f"  peak {sized(result['peak_gpu_bytes'])} of GPU memory: {buffers}",
+        f"  {result['dispatches']} dispatches a step, {sized(result['bytes_per_token'])} and"
+        f" {result['operations_per_token'] / 1e6:,.1f} M operations a token",
+    ]
+    if result["roofline_tps"]:
+        lines.append(f"  at most {result['roofline_tps']:,.1f} tok/s by memory traffic alone")
+    return "\n".join(lines)

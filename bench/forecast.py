@@ -1,0 +1,51 @@
+"""Forecast: what a case will need, from its Plan alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tritmark.engine.errors import PlanError
+from tritmark.engine.plan import Caps, Cost, Plan, validate
+
+from .case import Case
+from .measure import Prepared
+from .run import does_not_fit, prepare
+
+
+def forecast(case: Case, caps: Caps, free_bytes: int | None, bandwidth_bytes_per_s: float | None) -> dict[str, Any]:
+    """``fits``, ``peak_gpu_bytes``, ``buffers`` by role, traffic and operations a token, and the roofline in tok/s.
+
+    A case that cannot be compiled for ``caps`` does not fit, for the ``reason`` given, and has no buffers. Bytes a
+    token are the least that the kernels must move; ``roofline_tps`` is None without a bandwidth.
+    """
+    title = {axis: getattr(case, axis) for axis in ("model", "format", "workload", "device")}
+    empty = dict.fromkeys(("bytes_per_token", "operations_per_token", "dispatches", "roofline_tps", "plan_hash"))
+    try:
+        prepared = prepare(case, caps)
+        validate(prepared.plan, caps)
+    except PlanError as error:
+        return {**title, "fits": False, "reason": str(error), "peak_gpu_bytes": None, "buffers": {}, **empty}
+    plan, tokens = prepared.plan, _tokens(prepared)
+    cost = _cost(plan, prepared)
+    reason = does_not_fit(plan, free_bytes, caps)
+    rate = bandwidth_bytes_per_s and bandwidth_bytes_per_s * tokens / max(cost.bytes, 1)
+    return {
+        **title, "fits": reason is None, "reason": reason, "peak_gpu_bytes": plan.peak_gpu_bytes,
+        "buffers": plan.bytes_by_role(), "free_bytes": free_bytes,
+        "bytes_per_token": cost.bytes / tokens, "operations_per_token": cost.operations / tokens,
+        "dispatches": len(plan.programs[plan.steps[-1].program]), "roofline_tps": rate, "plan_hash": plan.hash,
+    }  # fmt: skip
+
+
+def _tokens(prepared: Prepared) -> int:
+    """Tokens that the timed region is about."""
+    return prepared.generated_tokens - 1 if prepared.decodes else prepared.prompt_tokens
+
+
+def _cost(plan: Plan, prepared: Prepared) -> Cost:
+    """Sum over the steps of the timed region: decode steps, or all steps of a prefill."""
+    timed = plan.steps[prepared.first_decode :] if prepared.decodes else plan.steps
+    runs = Counter(step.program for step in timed)
+    costs = [(count, dispatch.cost) for name, count in runs.items() for dispatch in plan.programs[name]]
+    return Cost(bytes=sum(n * c.bytes for n, c in costs), operations=sum(n * c.operations for n, c in costs))
