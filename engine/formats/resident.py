@@ -156,8 +156,8 @@ def _ternary_words(packed: np.ndarray, info: TensorInfo, resident: str) -> np.nd
     out = np.empty((tiles, block_count(info.cols), KINDS[resident].words, TILE_ROWS), np.uint32)
     for part in row_chunks(tiles, TILE_ROWS * info.row_bytes):
         rows = packed[part.start * TILE_ROWS : part.stop * TILE_ROWS]
-        if info.type == "tq2_0":
-            require_trits(np.ascontiguousarray(blocks_view(rows, "tq2_0")[:, :, :-2]))
+        if info.type == resident == "tq2_0":  # repack looks for itself
+            require_trits(blocks_view(rows, "tq2_0")[:, :, :-2])
         out[part] = tiled(repack(rows, info.type, resident), resident, len(rows), info.cols)
     return out
 

@@ -87,8 +87,10 @@ def repack(packed: np.ndarray, from_type: str, to_type: str) -> np.ndarray:
 
 def require_trits(codes: np.ndarray) -> None:
     """FormatError where TQ2_0 code bytes (any shape) hold the code 3, which is no trit."""
-    wide = codes.view(np.uint64) if codes.size % 8 == 0 and codes.flags.c_contiguous else codes
-    if (wide & wide >> wide.dtype.type(1) & wide.dtype.type(0x5555555555555555 & np.iinfo(wide.dtype).max)).any():
+    flat = np.ascontiguousarray(codes).reshape(-1)
+    wide = flat.view(np.uint64) if flat.size % 8 == 0 else flat  # eight bytes at a time where they come in eights
+    ones = wide.dtype.type(0x5555555555555555 & np.iinfo(wide.dtype).max)
+    if (wide & wide >> wide.dtype.type(1) & ones).any():
         raise FormatError("TQ2_0 data holds the code 3, which is no trit; the file is damaged")
 
 
