@@ -39,7 +39,7 @@ def gauge(device: Device) -> Gauge:
 
 
 def ladder(size: int, more: int) -> Plan:
-    """Step 0 copies ``size`` bytes once; step 1 does it ``more`` times more, to and fro, each copy waiting for the last."""
+    """Step 0 copies ``size`` bytes once, step 1 ``more`` times more, to and fro, each copy after the last."""
     module = render("copy", {})
     slots = tuple(Slot(id=name, bytes=size, role="scratch") for name in ("even", "odd"))
     return Plan(

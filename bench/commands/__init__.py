@@ -1,1 +1,1 @@
-"""Commands of `tritmark`, one subject a file: they parse, call one function and print. Heavy imports wait for the call."""
+"""Commands of `tritmark`, one subject a file: they parse, call one function and print; heavy imports wait."""

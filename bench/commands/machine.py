@@ -71,11 +71,13 @@ def _measured(device: Any) -> dict[str, Any]:
 
 def _described(entry: Mapping[str, Any]) -> str:
     limits = entry["limits"]
+    buffer, binding = sized(limits["maxBufferSize"]), sized(limits["maxStorageBufferBindingSize"])
     lines = [
-        f"{entry['device']}", f"  {entry['backend']}, {entry['kind']}, {entry['driver']}", f"  features: {',
-        '.join([*entry['features'], *entry['language_features']]) or 'none'}", f"  largest buffer
-        {sized(limits['maxBufferSize'])}, largest binding {sized(limits['maxStorageBufferBindingSize'])}," f"
-        {limits['maxStorageBuffersPerShaderStage']} storage buffers a kernel",
+        f"{entry['device']}",
+        f"  {entry['backend']}, {entry['kind']}, {entry['driver']}",
+        f"  features: {', '.join([*entry['features'], *entry['language_features']]) or 'none'}",
+        f"  largest buffer {buffer}, largest binding {binding}, "
+        f"{limits['maxStorageBuffersPerShaderStage']} storage buffers a kernel",
     ]
     if "exact" in entry:
         lines.append(f"  exactness probe and golden check: {entry['reason'] or 'passed'}")

@@ -1,0 +1,146 @@
+"""The command line: what it prints for scripts and people, and that no bad input shows a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tritmark.reports import tables
+from tritmark.results.record import SCHEMA, Record
+from tritmark.results.store import FILE_NAME, Store
+
+
+def tritmark(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tritmark.bench.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def record(**fields: object) -> Record:
+    base: dict[str, object] = {"schema": SCHEMA, "id": "1", "kind": "measured", "status": "ok", "reason": None}
+    base |= {"started_at": "2026-11-22T00:00:00+00:00", "case": {"options": {}}, "case_key": "k", "device": "host"}
+    base |= {
+        "model": "synthetic:125M",
+        "format": "tq1_0",
+        "workload": "prefill:512",
+        "adapter": "llvmpipe",
+        "exact": True,
+    }
+    base |= {"driver": "Mesa 22.3", "prompt_tokens": 512, "generated_tokens": 1, "digest": "d"}
+    base |= {"samples_ns": (5_000_000_000, 5_100_000_000, 5_200_000_000), "ttft_ns": (5_000_000_000,) * 3}
+    base |= {"load_ns": {"cold": (2_100_000_000,), "warm": (1_900_000_000,)}, "ledger_peak_bytes": 180 << 20}
+    base |= {"compile_ns": {"cold": (900_000_000,), "warm": (120_000_000,)}, "process_memory": ((0, 500 << 20),)}
+    return Record(**{**base, **fields})  # type: ignore[arg-type]
+
+
+DECODE = record(
+    workload="decode:128@512",
+    format="tq1_0>tq2_0",
+    generated_tokens=129,
+    samples_ns=(6_400_000_000, 6_500_000_000, 6_700_000_000),
+    token_ns=(tuple(range(50_000_000, 6_450_000_000, 50_000_000)),),
+)
+FAILED = record(
+    status="failed", reason="the player died during load: exit code 134", samples_ns=(), ttft_ns=(), load_ns=None
+)
+
+
+def test_the_table_at_140_columns_is_one_table_with_every_metric() -> None:
+    lines = tables.text([record(), DECODE], 140).splitlines()
+    assert lines[:7] == [
+        "synthetic:125M on host (llvmpipe; Mesa 22.3)",
+        "                             Prefill tok/s  Decode tok/s  TTFT ms          ITL ms     Load s  Compile s  GPU MiB  "
+        "RSS MiB",
+        "Format       Workload         median ± MAD  median ± MAD   median     p50/p90/p99  cold/warm  cold/warm     peak  "
+        "   peak  Exact  Status",
+        "─" * 136,
+        "tq1_0        prefill:512           100 ± 2             -    5,000               -  2.10/1.90  0.90/0.12      180  "
+        "    500    yes      ok",
+        "tq1_0>tq2_0  decode:128@512              -    19.7 ± 0.3    5,000  50.0/50.0/50.0  2.10/1.90  0.90/0.12      180  "
+        "    500    yes      ok",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("columns", [80, 100, 140])
+def test_no_cell_is_cut_and_no_line_is_wider_than_the_terminal(columns: int) -> None:
+    text = tables.text([record(), DECODE, FAILED], columns)
+    assert max(map(len, text.splitlines())) <= columns and "…" not in text
+    for cell in ("tq1_0>tq2_0", "19.7 ± 0.3", "50.0/50.0/50.0", "2.10/1.90", "exit code 134"):
+        assert cell in text
+
+
+def test_every_metric_of_the_table_is_defined_beneath_it() -> None:
+    text = tables.text([record()], 140)
+    defined = {name for name, _ in tables.DEFINITIONS}
+    for column in tables.SPEED + tables.COST[:-1]:
+        assert column.removesuffix(" ms").removesuffix(" s") in defined
+    assert all(f"{name}: " in text for name in defined)
+
+
+def test_markdown_has_as_many_cells_in_every_row() -> None:
+    rows = [line for line in tables.markdown([record(), FAILED]).splitlines() if line.startswith("|")]
+    assert len(rows) == 4 and len({row.count("|") for row in rows}) == 1
+
+
+def test_rivals_are_compared_by_what_their_samples_show() -> None:
+    slower = record(format="tq2_0", samples_ns=(10_200_000_000, 10_200_000_001, 10_200_000_002))
+    assert "tq1_0 has 2.00 times the prefill rate of tq2_0." in tables.text([record(), slower], 140)
+    same = record(format="tq2_0", samples_ns=(5_150_000_000,) * 3)
+    assert "their samples overlap, so no difference is shown" in tables.text([record(), same], 140)
+    assert "OUTPUTS DIFFER" in tables.text([record(), record(format="tq2_0", digest="other")], 140)
+
+
+def test_show_prints_the_records_of_a_folder(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append(DECODE)
+        store.append(FAILED)
+    shown = tritmark("show", tmp_path)
+    assert shown.returncode == 0 and "19.7 ± 0.3" in shown.stdout and "exit code 134" in shown.stdout
+    lines = [json.loads(line) for line in tritmark("show", tmp_path, "--json").stdout.splitlines()]
+    assert [line["status"] for line in lines[:2]] == ["ok", "failed"] and lines[0]["decode_tps"]["count"] == 3
+    assert lines[-1] == {"folder": str(tmp_path), "records": 2, "ok": 1, "failed": 1}
+
+
+def bad_inputs(folder: Path) -> dict[str, tuple[tuple[str | Path, ...], int, str]]:
+    """What is typed, the exit status, and what the one line says; ``folder`` holds a torn model and newer records."""
+    out = folder / "out"
+    small = ("--workload", "decode:2", "--out", out)
+    return {
+        "no such folder": (("show", folder / "nothing"), 1, "holds no records.jsonl"),
+        "newer schema": (("show", folder / "newer"), 1, "upgrade tritmark"),
+        "newer schema, run": (("run", "--resume", "--out", folder / "newer"), 1, "upgrade tritmark"),
+        "missing model": (("run", "--model", folder / "missing.gguf", *small), 1, "missing.gguf"),
+        "torn model": (("run", "--model", folder / "torn.gguf", *small), 1, "torn.gguf"),
+        "unknown format": (("run", "--format", "q9", *small), 1, "format 'q9' is unknown"),
+        "unknown workload": (("run", "--workload", "dance:7", "--out", out), 1, "workload 'dance:7' is unknown"),
+        "unknown device": (("run", "--device", "toaster", *small), 1, "unknown device 'toaster'"),
+        "too few repetitions": (("run", "--repetitions", "1", *small), 2, "at least 3"),
+        "unknown suite": (("run", "--suite", "nonesuch", *small), 2, "no suite 'nonesuch'"),
+        "resume of nothing": (("run", "--resume"), 2, "--out"),
+        "file in the way": (("run", *small[:2], "--out", folder / "torn.gguf" / "x"), 1, "torn.gguf"),
+        "bad tokens": (("logits", "--model", "synthetic:tiny", "--tokens", "1,x"), 2, "no list of token ids"),
+    }
+
+
+@pytest.mark.parametrize("name", bad_inputs(Path()))
+def test_bad_input_is_one_line_and_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
+    arguments, status, says = bad_inputs(tmp_path)[name]
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer" / FILE_NAME).write_text('{"schema": 99}\n')
+    (tmp_path / "torn.gguf").write_bytes(b"GGUF\x03\0\0\0")
+    before = sorted(tmp_path.rglob("*"))
+    ended = tritmark(*arguments)
+    assert ended.returncode == status and says in ended.stderr and "Traceback" not in ended.stderr
+    if status == 1:
+        assert ended.stderr.count("\n") == 1 and ended.stderr.startswith("tritmark: ")
+    assert sorted(tmp_path.rglob("*")) == before and not ended.stdout
+
+
+def test_a_folder_with_records_is_not_run_into_without_resume(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append(DECODE)
+    ended = tritmark("run", "--out", tmp_path)
+    assert ended.returncode == 1 and "finish it with --resume or choose another --out" in ended.stderr
