@@ -21,20 +21,20 @@ from tritmark.results.record import Record
 
 from . import compare, stats
 
-WIDE_COLUMNS = 132
+WIDE_COLUMNS = 128
 NONE = "-"
 LEADING = ("Format", "Workload")
 SPEED = ("Prefill tok/s", "Decode tok/s", "TTFT ms", "ITL ms")
 COST = ("Load s", "Compile s", "GPU MiB", "RSS MiB", "Exact", "Status")
-SUBTITLES = {
-    "Prefill tok/s": "median ± MAD",
-    "Decode tok/s": "median ± MAD",
-    "TTFT ms": "median",
-    "ITL ms": "p50/p90/p99",
-    "Load s": "cold/warm",
-    "Compile s": "cold/warm",
-    "GPU MiB": "peak",
-    "RSS MiB": "peak",
+HEADS = {
+    "Prefill tok/s": "Prefill\ntok/s ± MAD",
+    "Decode tok/s": "Decode\ntok/s ± MAD",
+    "TTFT ms": "TTFT\nms",
+    "ITL ms": "ITL ms\np50/p90/p99",
+    "Load s": "Load s\ncold/warm",
+    "Compile s": "Compile s\ncold/warm",
+    "GPU MiB": "GPU\nMiB",
+    "RSS MiB": "RSS\nMiB",
 }
 DEFINITIONS = (
     (
@@ -149,7 +149,7 @@ def markdown(records: Sequence[Record]) -> str:
     """The same as Markdown, every column in one table."""
     lines: list[str] = []
     names = LEADING + SPEED + COST
-    heads = [f"{name} ({SUBTITLES[name]})" if name in SUBTITLES else name for name in names]
+    heads = [HEADS.get(name, name).replace("\n", " ") for name in names]
     for title, members in _by_machine(records).items():
         lines += [f"**{title}**", "", "| " + " | ".join(heads) + " |", "|" + "|".join("---" for _ in names) + "|"]
         lines += ["| " + " | ".join(row(record)[name] for name in names) + " |" for record in members]
@@ -172,9 +172,8 @@ def _by_machine(records: Iterable[Record]) -> dict[str, list[Record]]:
 def _table(rows: Sequence[dict[str, str]], names: Sequence[str]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for name in names:
-        subtitle = f"\n{SUBTITLES[name]}" if name in SUBTITLES else ""
         table.add_column(
-            name + subtitle,
+            HEADS.get(name, name),
             justify="left" if name in LEADING else "right",
             no_wrap=name not in LEADING,
             overflow="fold",

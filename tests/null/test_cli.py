@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tritmark.reports import tables
 from tritmark.results.record import SCHEMA, Record
 from tritmark.results.store import FILE_NAME, Store
@@ -47,21 +48,31 @@ FAILED = record(
 )
 
 
-def test_the_table_at_140_columns_is_one_table_with_every_metric() -> None:
-    lines = tables.text([record(), DECODE], 140).splitlines()
-    assert lines[:7] == [
-        "synthetic:125M on host (llvmpipe; Mesa 22.3)",
-        "                             Prefill tok/s  Decode tok/s  TTFT ms          ITL ms     Load s  Compile s  GPU MiB  "
-        "RSS MiB",
-        "Format       Workload         median ± MAD  median ± MAD   median     p50/p90/p99  cold/warm  cold/warm     peak  "
-        "   peak  Exact  Status",
-        "─" * 136,
-        "tq1_0        prefill:512           100 ± 2             -    5,000               -  2.10/1.90  0.90/0.12      180  "
-        "    500    yes      ok",
-        "tq1_0>tq2_0  decode:128@512              -    19.7 ± 0.3    5,000  50.0/50.0/50.0  2.10/1.90  0.90/0.12      180  "
-        "    500    yes      ok",
-        "",
-    ]
+def test_the_table_at_80_columns_is_two_tables() -> None:
+    assert tables.text([record(), DECODE, FAILED], 80).startswith("""\
+synthetic:125M on host (llvmpipe; Mesa 22.3)
+                                 Prefill       Decode   TTFT          ITL ms
+Format       Workload        tok/s ± MAD  tok/s ± MAD     ms     p50/p90/p99
+────────────────────────────────────────────────────────────────────────────
+tq1_0        prefill:512         100 ± 2            -  5,000               -
+tq1_0>tq2_0  decode:128@512            -   19.7 ± 0.3  5,000  50.0/50.0/50.0
+tq1_0        prefill:512               -            -      -               -
+
+                                Load s  Compile s  GPU  RSS
+Format       Workload        cold/warm  cold/warm  MiB  MiB  Exact  Status
+──────────────────────────────────────────────────────────────────────────
+tq1_0        prefill:512     2.10/1.90  0.90/0.12  180  500    yes      ok
+tq1_0>tq2_0  decode:128@512  2.10/1.90  0.90/0.12  180  500    yes      ok
+tq1_0        prefill:512             -  0.90/0.12  180  500    yes  failed
+
+  failed: tq1_0 prefill:512: the player died during load: exit code 134
+""")
+
+
+def test_the_table_at_140_columns_has_every_metric_in_one_row() -> None:
+    rows = [line.split() for line in tables.text([DECODE], 140).splitlines() if line.startswith("tq1_0>tq2_0")]
+    cells = "tq1_0>tq2_0 decode:128@512 - 19.7 ± 0.3 5,000 50.0/50.0/50.0 2.10/1.90 0.90/0.12 180 500 yes ok"
+    assert rows == [cells.split()]
 
 
 @pytest.mark.parametrize("columns", [80, 100, 140])
