@@ -21,9 +21,9 @@ from ..errors import FormatError
 VERSIONS = (2, 3)
 ENTRIES_MAX = 1 << 16  # keys or tensors; a 13B model has 443 tensors
 ARRAY_MAX = 1 << 24  # elements of one array; the largest vocabularies have 2^18
-STRING_MAX = 1 << 24  # bytes
 DIMENSIONS_MAX = 4
 DEFAULT_ALIGNMENT = 32
+_LENGTH = struct.Struct("<Q")
 _FOREIGN = {
     36: "I2_S", 37: "I8_S", 38: "TL1", 39: "TL2",
 }  # ids of Microsoft's bitnet.cpp fork; 39 is also ggml's MXFP4, which no BitNet file uses
@@ -79,11 +79,25 @@ class _Cursor:
         return value
 
     def string(self, what: str) -> str:
-        raw = self.take(self.count("Q", f"the length of {what}", STRING_MAX), what).tobytes()
+        return self.strings(1, what)[0]
+
+    def strings(self, count: int, what: str) -> list[str]:
+        """``count`` strings end to end. A vocabulary has 400,000 of them, so the loop makes few calls."""
+        view, at, size = self.data.data, self.at, len(self.data)
+        found = []
         try:
-            return raw.decode()
+            for _ in range(count):
+                end = at + 8 + _LENGTH.unpack_from(view, at)[0]
+                if end > size:
+                    raise FormatError(f"truncated: the length of {what} reaches byte {end:,} of {size:,}")
+                found.append(str(view[at + 8 : end], "utf-8"))
+                at = end
+        except struct.error:
+            raise FormatError(f"truncated: {what} needs more bytes than the {size:,} of the file") from None
         except UnicodeDecodeError:
             raise FormatError(f"{what} is not UTF-8 text; the file is damaged") from None
+        self.at = at
+        return found
 
 
 def read_header(data: np.ndarray) -> Header:
@@ -141,7 +155,7 @@ def _read_value(cursor: _Cursor, what: str) -> tuple[Any, tuple[GGUFValueType, G
 
 def _read_items(cursor: _Cursor, kind: GGUFValueType, count: int, what: str) -> list[Any]:
     if kind == GGUFValueType.STRING:
-        return [cursor.string(what) for _ in range(count)]
+        return cursor.strings(count, what)
     dtype = np.dtype(_SCALARS[kind])
     values = cursor.take(dtype.itemsize * count, what).view(dtype)
     return (values != 0).tolist() if kind == GGUFValueType.BOOL else values.tolist()

@@ -84,7 +84,8 @@ class HuggingFaceModel:
         if not _is_linear(name):
             return self._floats(source, info)
         trits, scale = self._ternary(source, info)
-        stored = np.float16(scale)
+        with np.errstate(over="ignore"):
+            stored = np.float16(scale)
         if not np.isfinite(stored) or stored == 0:
             raise FormatError(f"{self.path}: the scale {scale} of {source} does not fit fp16, which TQ blocks need")
         if info.type == "f16":

@@ -89,9 +89,9 @@ def test_a_large_embedding_needs_little_more_memory_than_itself() -> None:
     assert peak < packed.nbytes + (64 << 20)
 
 
-@pytest.mark.parametrize("spec", ["synthetic:", "synthetic:9B", "synthetic:125m", "synthetic:1B?seed=", "synthetic:1B?seed=-1",
-                                  "synthetic:1B?seed=x", "synthetic:1B?speed=1", "synthetic:1B?seed=1&seed=2",
-                                  "synthetic:1B?seed=" + "9" * 30])
+@pytest.mark.parametrize("spec", ["synthetic:", "synthetic:9B", "synthetic:125m", "synthetic:1B?seed=",
+                                  "synthetic:1B?seed=-1", "synthetic:1B?seed=x", "synthetic:1B?speed=1",
+                                  "synthetic:1B?seed=1&seed=2", "synthetic:1B?seed=" + "9" * 30])
 def test_other_names_are_refused(spec: str) -> None:
     with pytest.raises(FormatError, match=r"synthetic model"):
         open_model(spec)
