@@ -71,7 +71,7 @@ class HuggingFaceModel:
             "bitnet.feed_forward_length": self._integer("intermediate_size"),
             "bitnet.attention.head_count": heads,
             "bitnet.attention.head_count_kv": self._integer("num_key_value_heads", heads),
-            "bitnet.attention.layer_norm_rms_epsilon": float(np.float32(self._config.get("rms_norm_eps", 1e-5))),
+            "bitnet.attention.layer_norm_rms_epsilon": self._number("rms_norm_eps", 1e-5),
             "bitnet.rope.freq_base": self._rope_base(), "bitnet.rope.dimension_count": width // heads,
             "bitnet.rope.scaling.type": "linear", "bitnet.rope.scaling.factor": 1.0,
             **tokenizer_metadata(self.path, self._config, vocabulary),
@@ -163,6 +163,13 @@ class HuggingFaceModel:
             raise FormatError(f"{self.path}/config.json: {key} is {value!r}, not a positive integer")
         return value
 
+    def _number(self, key: str, default: float) -> float:
+        """A positive number, rounded to the f32 that a GGUF holds."""
+        value = self._config.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
+            raise FormatError(f"{self.path}/config.json: {key} is {value!r}, not a positive number")
+        return float(np.float32(value))
+
     def _activation(self) -> str:
         activation = self._config.get("hidden_act", "silu")
         if activation not in ("silu", "relu2"):
@@ -171,11 +178,13 @@ class HuggingFaceModel:
 
     def _rope_base(self) -> float:
         """``rope_theta``, which newer configurations nest in ``rope_parameters``; scaled rotation is refused."""
-        nested = self._config.get("rope_parameters") or {}
-        scaling = (self._config.get("rope_scaling") or nested).get("rope_type", "default")
+        nested, scaled = self._config.get("rope_parameters") or {}, self._config.get("rope_scaling") or {}
+        if not isinstance(nested, dict) or not isinstance(scaled, dict):
+            raise FormatError(f"{self.path}/config.json: rope_parameters and rope_scaling must be objects")
+        scaling = (scaled or nested).get("rope_type", scaled.get("type", "default"))
         if scaling != "default":
             raise FormatError(f"{self.path}/config.json: rope scaling {scaling!r} is not supported")
-        return float(self._config.get("rope_theta", nested.get("rope_theta", 10000.0)))
+        return self._number("rope_theta", nested.get("rope_theta", 10000.0))
 
 
 class _Shards:
@@ -184,7 +193,10 @@ class _Shards:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         index = folder / "model.safetensors.index.json"
-        listed = sorted(set(read_json(index).get("weight_map", {}).values())) if index.is_file() else []
+        weight_map = read_json(index).get("weight_map") if index.is_file() else {}
+        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+            raise FormatError(f"{index}: weight_map is not an object of file names")
+        listed = sorted(set(weight_map.values()))
         self._files = [folder / name for name in listed] or sorted(folder.glob("*.safetensors"))
         if not self._files:
             raise FormatError(f"{folder}: no *.safetensors file; convert .bin checkpoints with transformers first")

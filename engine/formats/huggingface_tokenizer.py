@@ -35,6 +35,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def tokenizer_metadata(folder: Path, config: Mapping[str, Any], vocabulary: int) -> dict[str, Any]:
     """All tokenizer keys for ``vocabulary`` rows of the embedding; missing ids are filled with unused tokens."""
+    try:
+        return _metadata(folder, config, vocabulary)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # files of another shape than documented
+        raise FormatError(f"{folder}: its tokenizer files are damaged ({type(error).__name__}: {error})") from None
+
+
+def _metadata(folder: Path, config: Mapping[str, Any], vocabulary: int) -> dict[str, Any]:
     settings = _optional_json(folder / "tokenizer_config.json")
     if (folder / "tokenizer.model").is_file():
         keys, tokens = _sentencepiece(folder / "tokenizer.model")

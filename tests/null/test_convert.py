@@ -206,7 +206,8 @@ def broken(folder: Path, how: str) -> None:
 
 CHANGES: dict[str, dict[str, Any]] = {
     "gelu": {"hidden_act": "gelu"}, "size is text": {"hidden_size": "many"}, "more layers": {"num_hidden_layers": 3},
-    "scaled rope": {"rope_scaling": {"rope_type": "yarn", "factor": 4}},
+    "scaled rope": {"rope_scaling": {"rope_type": "yarn", "factor": 4}}, "theta is text": {"rope_theta": "1e4"},
+    "rope is a list": {"rope_parameters": [1]},
 }
 
 
@@ -214,7 +215,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     ("no weights", "no *.safetensors"), ("cut weights", "not a readable safetensors"),
     ("config is a list", "not an object"), ("config is cut", "not readable as JSON"), ("no config", "no such file"),
     ("gelu", "hidden_act 'gelu'"), ("size is text", "hidden_size is 'many'"), ("more layers", "lacks blk.2."),
-    ("scaled rope", "rope scaling 'yarn'")])
+    ("scaled rope", "rope scaling 'yarn'"), ("theta is text", "rope_theta is '1e4'"), ("rope is a list", "objects")])
 def test_broken_checkpoint_is_refused_in_one_line_and_leaves_nothing(how: str, expected: str, tmp_path: Path) -> None:
     folder = samples.write(tmp_path / "checkpoint", samples.floats("1bitLLM", np.float32), samples.config("1bitLLM"))
     broken(folder, how)
@@ -237,6 +238,19 @@ def test_weights_that_no_gguf_can_hold_are_refused(name: str, value: float, expe
     with pytest.raises(FormatError, match=expected):
         convert(str(folder), tmp_path / "out.gguf", "tq2_0")
     assert not (tmp_path / "out.gguf").exists()
+
+
+@pytest.mark.parametrize("content", ['{"model": 3}', '{"model": {"type": "BPE", "vocab": {"a": "b"}}}', "[1]", "{",
+                                     '{"added_tokens": [{"content": "x"}]}'])
+def test_damaged_tokenizer_files_are_refused(content: str, tmp_path: Path) -> None:
+    folder = samples.write(tmp_path / "checkpoint", samples.floats("1bitLLM", np.float32), samples.config("1bitLLM"))
+    (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(FormatError):
+        convert(str(folder), tmp_path / "out.gguf", "tq2_0")
+    (folder / "tokenizer.json").unlink()
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": [1, 2]}')
+    with pytest.raises(FormatError, match="weight_map"):
+        convert(str(folder), tmp_path / "out.gguf", "tq2_0")
 
 
 def test_a_packed_weight_without_its_scale_is_refused(tmp_path: Path) -> None:
