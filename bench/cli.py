@@ -115,7 +115,10 @@ def _print_tables(records: list[Record]) -> None:
     from tritmark.reports import tables
 
     console = Console()
-    console.print(tables.rendered(records, console.width))
+    if console.is_terminal:
+        console.print(tables.rendered(records, console.width))
+    else:
+        print(tables.text(records, console.width), end="")
 
 
 for command in (model.plan, model.logits, model.generate, machine.devices, machine.doctor, convert.convert):

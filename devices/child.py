@@ -84,7 +84,8 @@ class Child:
             self.kill()
             raise DeviceError(f"the player answered {op} with something that is no JSON object: {line.strip()[:80]}")
         if not answer.get("ok"):
-            raise DeviceError(str(answer.get("error", f"the player refused to {op} without a reason")))
+            reason = str(answer.get("error", f"the player refused to {op} without a reason"))
+            raise DeviceError(" ".join(reason.split()))  # compilers of shaders speak in paragraphs
         return answer
 
     def close(self) -> None:

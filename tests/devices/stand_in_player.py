@@ -60,7 +60,7 @@ def fail(how: str) -> None:
         print("thread panicked\nwgpu error: device lost", file=sys.stderr, flush=True)
         os._exit(134)
     print(
-        "hello" if how == "babble" else json.dumps({"ok": False, "error": "no such thing", "kind": "PlayerError"}),
+        "hello" if how == "babble" else json.dumps({"ok": False, "error": "no\n  such thing", "kind": "PlayerError"}),
         flush=True,
     )
     sys.exit()
