@@ -153,7 +153,9 @@ class Compiler:
         """The Plan of all ``programs``."""
         table = b"".join(first.to_bytes(4, "little") + tiles.to_bytes(4, "little") + bytes(RANGE_STRIDE_BYTES - 8)
                          for first, tiles in self.ranges)
-        slots = [*self.slots.values(), Slot(id="ranges", bytes=len(table), role="input", inline=table)]
+        slots = [*self.slots.values()]
+        if table:
+            slots.append(Slot(id="ranges", bytes=len(table), role="input", inline=table))
         slots += [Slot(id=slot, bytes=size, role="scratch") for slot, size in self.pool.sizes.items()]
         return Plan(modules=self.modules, slots=tuple(slots), programs=programs, columns=COLUMNS,
                     steps=tuple(row.to_step() for row in rows), probes=tuple(probes), files={self.image.file: self.image.bytes})

@@ -1,7 +1,9 @@
-"""Renders a kernel: constants prelude, ``#include``, ``#if``, automatic binding numbers. The shader is its own signature.
+"""Renders a kernel: constants prelude, ``#include``, ``#if``, ``#for``, automatic binding numbers. The shader is its own
+signature.
 
 A kernel is one file of ``kernels/`` with one entry point ``main``. Constants become WGSL ``const`` lines, because a
-function-scope array may not be sized by an ``override``. Flags decide ``#if NAME`` / ``#else`` / ``#endif``.
+function-scope array may not be sized by an ``override``. Flags decide ``#if NAME`` / ``#else`` / ``#endif``. The lines between
+``#for t in TILES`` and ``#end`` are written TILES times: register tiles stay in registers only where no loop indexes them.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from .errors import PlanError
 KERNELS = Path(__file__).parent / "kernels"
 _INCLUDE = re.compile(r'^#include "([^"]+)"$')
 _CONDITION = re.compile(r"^#(if|else|endif)(?: (!?)([A-Z0-9_]+))?$")
+_REPEAT = re.compile(r"#for (\w+) in (\w+)")
 _BINDING = re.compile(r"@binding\((auto|\d+)\) var<(uniform|storage, read|storage, read_write)> (\w+)")
 _ACCESS = {"uniform": "uniform", "storage, read": "read", "storage, read_write": "read_write"}
 
@@ -56,7 +59,7 @@ def _render(kernel: str, constants: tuple[tuple[str, Constant], ...], includes: 
     flags = {name: value for name, value in constants if isinstance(value, bool)}
     prelude = [_constant(name, value) for name, value in constants if not isinstance(value, bool)]
     body = list(_expand(f"{kernel}.wgsl", flags, dict(includes), set()))
-    text, parameters = _number("\n".join([*prelude, *body]) + "\n")
+    text, parameters = _number("\n".join([*prelude, *_repeated(body, dict(constants))]) + "\n")
     return Module(text, hashlib.sha256(text.encode()).hexdigest(), parameters)
 
 
@@ -77,12 +80,33 @@ def _expand(path: str, flags: Mapping[str, bool], includes: Mapping[str, str], s
         if line.startswith("#include") and all(keep):
             name = _match(_INCLUDE, line, where).group(1)
             yield from _expand(includes.get(name, name), flags, includes, seen)
-        elif line.startswith("#") and not line.startswith("#include"):
+        elif line.startswith(("#if", "#else", "#endif")):
             _condition(keep, _match(_CONDITION, line, where), flags, where)
         elif all(keep) and line.strip() and not line.lstrip().startswith("//"):
             yield line.split("  // ")[0].rstrip()
     if len(keep) != 1:
         raise PlanError(f"{path}: #if without #endif")
+
+
+def _repeated(lines: list[str], constants: Mapping[str, Constant]) -> Iterator[str]:
+    """Write the lines of each ``#for NAME in COUNT`` ... ``#end`` COUNT times, NAME replaced by 0u, 1u, ..."""
+    block: list[str] | None = None
+    name, count = "", 0
+    for line in lines:
+        head = _REPEAT.fullmatch(line.strip())
+        if head:
+            if block is not None or not isinstance(constants.get(head[2]), int):
+                raise PlanError(f"{line.strip()}: nested, or {head[2]} is no integer constant")
+            block, name, count = [], head[1], int(constants[head[2]])
+        elif line.strip() == "#end" and block is not None:
+            yield from (re.sub(rf"\b{name}\b", f"{i}u", each) for i in range(count) for each in block)
+            block = None
+        elif line.lstrip().startswith("#"):
+            raise PlanError(f"cannot read {line.strip()!r}")
+        elif block is None:
+            yield line
+        else:
+            block.append(line)
 
 
 def _condition(keep: list[bool], match: re.Match[str], flags: Mapping[str, bool], where: str) -> None:

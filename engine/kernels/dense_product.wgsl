@@ -1,5 +1,5 @@
 // Y (M, N) = X (M, K) W^T (N, K dense): four interleaved sums a block of 256 columns, blocks added in order. A workgroup owns
-// a tile of 32 rows and one token; a thread one row and every SLICES-th block.
+// TILES tiles of 32 rows and one token; a thread one row of each and every (WG / 32)-th block.
 #include "lib/exact.wgsl"
 #include "dense"
 
@@ -17,7 +17,7 @@
 #endif
 @group(0) @binding(auto) var<storage, read_write> y: array<f32>;          // (M, STRIDE)
 
-var<workgroup> block_sum: array<f32, 32u * BLOCKS>;
+var<workgroup> block_sum: array<f32, 32u * TILES * BLOCKS>;
 
 fn input(token: u32, quad: u32) -> vec4<f32> {
 #if CODES
@@ -30,23 +30,47 @@ fn input(token: u32, quad: u32) -> vec4<f32> {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let tile = group.x;
+    let first_tile = group.x * TILES;
     let token = group.y;
     let row = thread % 32u;
-    if (tile >= range.y || token >= step.count) { return; }
+    if (first_tile >= range.y || token >= step.count) { return; }
     for (var block = thread / 32u; block < BLOCKS; block += WG / 32u) {
-        let at = (tile * BLOCKS + block) * BLOCK_WORDS * 32u + row;
-        var sum = vec4<f32>(0.0);
-        for (var quad = 0u; quad < min(64u, QUADS - block * 64u); quad++) {
-            sum = sealed4(sum + mul4(input(token, block * 64u + quad), dense4(at, quad)));
-        }
-        block_sum[block * 32u + row] = sum4(sum);
+        let sums = block_sums(first_tile, row, token, block);
+        #for t in TILES
+        block_sum[(t * BLOCKS + block) * 32u + row] = sums[t];
+        #end
     }
     workgroupBarrier();
-    let at = (range.x + tile) * 32u + row;
-    if (thread >= 32u || at >= ROWS) { return; }
-    var value = block_sum[row];
-    for (var block = 1u; block < BLOCKS; block++) { value = sealed(value + block_sum[block * 32u + row]); }
+    for (var item = thread; item < 32u * TILES; item += WG) {
+        store(first_tile, item / 32u, item % 32u, token);
+    }
+}
+
+// Each input quad is read once for all TILES rows.
+fn block_sums(first_tile: u32, row: u32, token: u32, block: u32) -> array<f32, TILES> {
+    var sum = array<vec4<f32>, TILES>();
+    for (var quad = 0u; quad < min(64u, QUADS - block * 64u); quad++) {
+        let value = input(token, block * 64u + quad);
+        #for t in TILES
+        {
+            let tile = min(first_tile + t, range.y - 1u);
+            let weight = dense4((tile * BLOCKS + block) * BLOCK_WORDS * 32u + row, quad);
+            sum[t] = sealed4(sum[t] + mul4(value, weight));
+        }
+        #end
+    }
+    var total = array<f32, TILES>();
+    #for t in TILES
+    total[t] = sum4(sum[t]);
+    #end
+    return total;
+}
+
+fn store(first_tile: u32, t: u32, row: u32, token: u32) {
+    let at = (range.x + first_tile + t) * 32u + row;
+    if (first_tile + t >= range.y || at >= ROWS) { return; }
+    var value = block_sum[t * BLOCKS * 32u + row];
+    for (var block = 1u; block < BLOCKS; block++) { value = sealed(value + block_sum[(t * BLOCKS + block) * 32u + row]); }
 #if CODES
     value = mul(value, mul(row_scale[at], act_scale[token]));
 #endif

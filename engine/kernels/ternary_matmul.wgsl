@@ -15,57 +15,69 @@
 #endif
 @group(0) @binding(auto) var<storage, read_write> y: array<f32>;         // (M, N)
 
-alias Tokens = array<vec4<i32>, 2>;
+alias Sums = array<vec4<i32>, 2u * TILES>;   // [tile][8 tokens]
+alias Values = array<vec4<f32>, 2u * TILES>;
 
-fn block_dot(sum: ptr<function, Tokens>, at: u32, act: u32) {
+fn dots(w: u32, a: vec4<u32>) -> vec4<i32> {
+    return vec4<i32>(dot4(w, a.x), dot4(w, a.y), dot4(w, a.z), dot4(w, a.w));
+}
+
+// Adds the dots of one block: TILES rows times eight tokens, each activation read once for all rows.
+fn block_dots(sum: ptr<function, Sums>, first_tile: u32, row: u32, block: u32, act: u32) {
     for (var word = 0u; word < BLOCK_WORDS; word++) {
-        var state = opened(weights[at + word * 32u]);
+        var state: array<vec2<u32>, TILES>;
+        #for t in TILES
+        {
+            let tile = min(first_tile + t, range.y - 1u);
+            state[t] = opened(weights[((tile * BLOCKS + block) * BLOCK_WORDS + word) * 32u + row]);
+        }
+        #end
         for (var l = 0u; l < WORD_QUADS; l++) {
-            let w = next_quad(&state);
-            let a = act + quad_at(word, l) * 2u;
-            let low = q[a];
-            let high = q[a + 1u];
-            (*sum)[0] += vec4<i32>(dot4(w, low.x), dot4(w, low.y), dot4(w, low.z), dot4(w, low.w));
-            (*sum)[1] += vec4<i32>(dot4(w, high.x), dot4(w, high.y), dot4(w, high.z), dot4(w, high.w));
+            let at = act + quad_at(word, l) * 2u;
+            let low = q[at];
+            let high = q[at + 1u];
+            #for t in TILES
+            {
+                let turn = shown(state[t]);
+                (*sum)[2u * t] += dots(quad_of(turn), low);
+                (*sum)[2u * t + 1u] += dots(quad_of(turn), high);
+                state[t] = rest_of(turn);
+            }
+            #end
         }
     }
 }
 
+// The scaled sums of TILES rows for eight tokens, the token's own scale left out.
+fn row_values(first_tile: u32, row: u32, tokens: u32) -> Values {
+    var value = Values();
+    var sum = Sums();
+    for (var block = 0u; block < BLOCKS; block++) {
+        let act = (tokens * BLOCKS + block) * 128u;
+        block_dots(&sum, first_tile, row, block, act);
 #if BLOCK_SCALES
-fn ones_dot(act: u32) -> Tokens {
-    var sum = Tokens();
-    for (var quad = 0u; quad < 64u; quad++) {
-        let low = q[act + quad * 2u];
-        let high = q[act + quad * 2u + 1u];
-        let w = 0x01010101u;
-        sum[0] += vec4<i32>(dot4(w, low.x), dot4(w, low.y), dot4(w, low.z), dot4(w, low.w));
-        sum[1] += vec4<i32>(dot4(w, high.x), dot4(w, high.y), dot4(w, high.z), dot4(w, high.w));
-    }
-    return sum;
-}
+        var ones = array<vec4<i32>, 2>();
+        for (var half = 0u; half < 128u; half++) { ones[half % 2u] += dots(0x01010101u, q[act + half]); }
+        #for t in TILES
+        {
+            let scale = vec4<f32>(scales[((range.x + first_tile + t) * BLOCKS + block) * 32u + row]);
+            for (var half = 0u; half < 2u; half++) {
+                value[2u * t + half] = sealed4(value[2u * t + half] + mul4(vec4<f32>(sum[2u * t + half] - ones[half]), scale));
+                sum[2u * t + half] = vec4<i32>(0);
+            }
+        }
+        #end
 #endif
-
-// The scaled sums of one row for eight tokens, the token's own scale left out.
-fn row_values(tile: u32, row: u32, tokens: u32) -> array<vec4<f32>, 2> {
-    var value = array<vec4<f32>, 2>();
-    let act = tokens * BLOCKS * 128u;
-#if BLOCK_SCALES
-    for (var block = 0u; block < BLOCKS; block++) {
-        var sum = Tokens();
-        block_dot(&sum, (tile * BLOCKS + block) * BLOCK_WORDS * 32u + row, act + block * 128u);
-        let ones = ones_dot(act + block * 128u);
-        let scale = vec4<f32>(scales[((range.x + tile) * BLOCKS + block) * 32u + row]);
-        value[0] = sealed4(value[0] + mul4(vec4<f32>(sum[0] - ones[0]), scale));
-        value[1] = sealed4(value[1] + mul4(vec4<f32>(sum[1] - ones[1]), scale));
     }
-#else
-    var sum = Tokens();
-    for (var block = 0u; block < BLOCKS; block++) {
-        block_dot(&sum, (tile * BLOCKS + block) * BLOCK_WORDS * 32u + row, act + block * 128u);
-    }
-    for (var token = 0u; token < 8u; token++) {
-        let code_sum = act_sum[min(tokens * 8u + token, step.count - 1u)];
-        value[token / 4u][token % 4u] = f32(sum[token / 4u][token % 4u] - code_sum);  // codes are trit + 1
+#if !BLOCK_SCALES
+    for (var half = 0u; half < 2u; half++) {
+        let first = tokens * 8u + half * 4u;
+        let last = step.count - 1u;
+        let code_sum = vec4<i32>(act_sum[min(first, last)], act_sum[min(first + 1u, last)], act_sum[min(first + 2u, last)],
+            act_sum[min(first + 3u, last)]);                              // codes are trit + 1
+        #for t in TILES
+        value[2u * t + half] = vec4<f32>(sum[2u * t + half] - code_sum);
+        #end
     }
 #endif
     return value;
@@ -79,29 +91,33 @@ fn finished(value: f32, tile: u32, row: u32, token: u32) -> f32 {
 #endif
 }
 
+fn store(at: u32, token: u32, result_any: f32) {
+    var result = result_any;
+#if RESIDUAL
+    result = residual[token * ROWS + at] + result;
+#endif
+    y[token * STRIDE + COLUMN + at] = result;
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let tile = (group.x * (WG / 32u) + thread / 32u) * TILES;
+    let first_tile = (group.x * (WG / 32u) + thread / 32u) * TILES;
     let row = thread % 32u;
     let tokens = group.y;
-    if (tile >= range.y || tokens * 8u >= step.count) { return; }
-    var value = row_values(tile, row, tokens);
+    if (first_tile >= range.y || tokens * 8u >= step.count) { return; }
+    var value = row_values(first_tile, row, tokens);
+    for (var t = 0u; t < TILES; t += TILE_STEP) {
+        let tile = range.x + first_tile + t;
+        let at = tile / TILE_STEP * 32u + row;
+        if (first_tile + t >= range.y || at >= ROWS) { return; }
+        for (var i = 0u; i < min(8u, step.count - tokens * 8u); i++) {
+            let token = tokens * 8u + i;
+            let result = finished(value[2u * t + i / 4u][i % 4u], tile, row, token);
 #if GATED
-    let at = (range.x + tile) / 2u * 32u + row;
-    var up = row_values(tile + 1u, row, tokens);
+            store(at, token, gated(result, finished(value[2u * t + 2u + i / 4u][i % 4u], tile + 1u, row, token)));
 #else
-    let at = (range.x + tile) * 32u + row;
+            store(at, token, result);
 #endif
-    if (at >= ROWS) { return; }
-    for (var t = 0u; t < min(8u, step.count - tokens * 8u); t++) {
-        let token = tokens * 8u + t;
-        var result = finished(value[t / 4u][t % 4u], tile, row, token);
-#if GATED
-        result = gated(result, finished(up[t / 4u][t % 4u], tile + 1u, row, token));
-#endif
-#if RESIDUAL
-        result = residual[token * ROWS + at] + result;
-#endif
-        y[token * STRIDE + COLUMN + at] = result;
+        }
     }
 }

@@ -22,35 +22,51 @@ var<workgroup> acts: array<u32, PADDED_QUADS>;
 var<workgroup> code_sum: atomic<i32>;
 var<workgroup> partial: array<i32, TILES * WG>;
 
-fn block_dot(at: u32, act: u32) -> i32 {
-    var sum = 0;
+alias Tiles = array<i32, TILES>;
+
+// Adds the dots of one block of TILES rows, 32 apart; every activation is read once for all of them.
+fn block_dots(sum: ptr<function, Tiles>, first_tile: u32, row: u32, block: u32) {
     for (var word = 0u; word < BLOCK_WORDS; word++) {
-        var state = opened(weights[at + word * 32u]);
+        var state: array<vec2<u32>, TILES>;
+        #for t in TILES
+        {
+            let tile = min(first_tile + t, range.y - 1u);
+            state[t] = opened(weights[((tile * BLOCKS + block) * BLOCK_WORDS + word) * 32u + row]);
+        }
+        #end
         for (var l = 0u; l < WORD_QUADS; l++) {
-            sum += dot4(next_quad(&state), acts[act + quad_at(word, l)]);
+            let act = acts[block * 64u + quad_at(word, l)];
+            #for t in TILES
+            {
+                let turn = shown(state[t]);
+                (*sum)[t] += dot4(quad_of(turn), act);
+                state[t] = rest_of(turn);
+            }
+            #end
         }
     }
-    return sum;
 }
 
-// One thread's share of a row: an int32 dot, or with block scales (SLICES is 1 then) the bits of a float sum over blocks.
-fn share(tile: u32, row: u32, slice: u32) -> i32 {
+// One thread's share of its rows: int32 dots, or with block scales (SLICES is 1 then) the bits of float sums over blocks.
+fn shares(first_tile: u32, row: u32, slice: u32) -> Tiles {
+    var total = Tiles();
+    for (var block = slice; block < BLOCKS; block += SLICES) {
 #if BLOCK_SCALES
-    var sum = 0.0;
-    for (var block = 0u; block < BLOCKS; block++) {
+        var dots = Tiles();
+        block_dots(&dots, first_tile, row, block);
         var ones = 0;
         for (var quad = 0u; quad < 64u; quad++) { ones += dot4(0x01010101u, acts[block * 64u + quad]); }
-        let dot = block_dot((tile * BLOCKS + block) * BLOCK_WORDS * 32u + row, block * 64u) - ones;
-        sum = sealed(sum + mul(f32(dot), scales[((range.x + tile) * BLOCKS + block) * 32u + row]));
-    }
-    return bitcast<i32>(sum);
+        #for t in TILES
+        {
+            let scale = scales[((range.x + first_tile + t) * BLOCKS + block) * 32u + row];
+            total[t] = bitcast<i32>(sealed(bitcast<f32>(total[t]) + mul(f32(dots[t] - ones), scale)));
+        }
+        #end
 #else
-    var dot = 0;
-    for (var block = slice; block < BLOCKS; block += SLICES) {
-        dot += block_dot((tile * BLOCKS + block) * BLOCK_WORDS * 32u + row, block * 64u);
-    }
-    return dot;
+        block_dots(&total, first_tile, row, block);
 #endif
+    }
+    return total;
 }
 
 fn row_value(tile: u32, t: u32, row: u32, act_scale: f32) -> f32 {
@@ -78,9 +94,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     atomicAdd(&code_sum, sum);
     workgroupBarrier();
     let first_tile = group.x * TILES;
-    for (var t = 0u; t < TILES; t++) {
-        partial[t * WG + thread] = share(min(first_tile + t, range.y - 1u), thread % 32u, thread / 32u);
-    }
+    let dots = shares(first_tile, thread % 32u, thread / 32u);
+    #for t in TILES
+    partial[t * WG + thread] = dots[t];
+    #end
     workgroupBarrier();
     for (var item = thread; item < 32u * OUT_TILES; item += WG) {
         store(first_tile, item / 32u, item % 32u, scale.y);

@@ -57,9 +57,10 @@ class DenseProduct:
 
     def lower(self, node: Node, emit: Emitter) -> None:
         weight, tokens = self.weight, node.outputs[0].shape[0]
+        tiles_a_group = 4 if emit.caps.kind == "cpu" else 1
         constants = {"QUADS": padded(weight.cols) // 4 if self.codes else weight.cols // 4, "BLOCKS": weight.blocks,
                      "ROWS": weight.rows, "STRIDE": self.stride or weight.rows, "COLUMN": self.column, "CODES": self.codes,
-                     "RESIDUAL": len(node.inputs) > 3, "WG": 32 * min(8, weight.blocks)}
+                     "RESIDUAL": len(node.inputs) > 3, "WG": 32 * min(8, weight.blocks), "TILES": tiles_a_group}
         buffers: dict[str, object] = {"x": node.inputs[0]}
         if self.codes:
             buffers = {"q": node.inputs[0], "act_scale": node.inputs[1], "row_scale": emit.scales(weight)}
@@ -69,5 +70,5 @@ class DenseProduct:
             cost = Cost(bytes=tiles * weight.tile_bytes + tokens * (weight.cols + tiles * 32) * 4,
                         operations=2 * tokens * tiles * 32 * weight.cols)
             emit.dispatch("dense_product", constants, {**window, **buffers, "y": node.outputs[0]},
-                          (tiles, "count" if tokens > 1 else 1, 1), f"{node.label}@{first}" if first else node.label, cost,
+                          (-(-tiles // tiles_a_group), "count" if tokens > 1 else 1, 1), f"{node.label}@{first}" if first else node.label, cost,
                           {"dense": f"lib/dense_{weight.kind}.wgsl"})

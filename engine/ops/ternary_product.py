@@ -18,6 +18,7 @@ from . import exact
 from .op import Array, Emitter, Shape
 from .quantize_norm import TOKEN_TILE, QuantizeNorm, norm_constants
 
+CPU_TILES = 8  # rows a thread on a processor: there a load costs more than a dot, so each activation serves many rows
 DOT_FEATURE = "packed_4x8_integer_dot_product"
 
 
@@ -69,14 +70,16 @@ class TernaryProduct:
     def lower(self, node: Node, emit: Emitter) -> None:
         q, scale, code_sum = node.inputs[:3]
         tokens = scale.shape[0]
-        tiles_per_thread = 2 if self.activation else 1
-        rows_per_group = 256 * tiles_per_thread
-        for first, tiles, buffers in emit.tile_ranges(self.weight, tiles_per_thread):
+        least = 2 if self.activation else 1
+        tiles_per_thread = CPU_TILES if emit.caps.kind == "cpu" else least
+        group = 32 if emit.caps.kind == "cpu" else 256
+        for first, tiles, buffers in emit.tile_ranges(self.weight, least):
             emit.dispatch(
                 "ternary_matmul",
-                {**self.constants(emit.caps), "WG": 256, "TILES": tiles_per_thread, "RESIDUAL": len(node.inputs) > 3},
+                {**self.constants(emit.caps), "WG": group, "TILES": tiles_per_thread, "TILE_STEP": least,
+                 "RESIDUAL": len(node.inputs) > 3},
                 {**buffers, **self.buffers(node.inputs[3:], node.outputs[0], emit), "q": q, "act_scale": scale, "act_sum": code_sum},
-                (-(-tiles * TILE_ROWS // rows_per_group), -(-tokens // TOKEN_TILE), 1),
+                (-(-tiles * TILE_ROWS // (group * tiles_per_thread)), -(-tokens // TOKEN_TILE), 1),
                 _part_label(node.label, first), self.cost(tokens, tiles), self.includes())
 
     def constants(self, caps: Caps) -> dict[str, int | float | bool]:
@@ -133,8 +136,7 @@ def slices(weight: Weight) -> int:
 
 def tiles_a_group(weight: Weight, activation: str | None, caps: Caps) -> int:
     """Tiles of one workgroup. A processor with few cores repeats the norm less often with more tiles a workgroup."""
-    least = 2 if activation else 1
-    return 8 if caps.kind == "cpu" and weight.tiles >= 16 else least
+    return CPU_TILES if caps.kind == "cpu" else 2 if activation else 1
 
 
 def matvec_storage_bytes(weight: Weight, activation: str | None, caps: Caps) -> int:

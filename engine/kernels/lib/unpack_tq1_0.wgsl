@@ -2,11 +2,18 @@
 // Even bytes travel in one half of the state, odd bytes in the other, sixteen bits each.
 const BLOCK_WORDS: u32 = 13u;
 
-fn next_quad(state: ptr<function, vec2<u32>>) -> u32 {
-    let tripled = *state * 3u;
-    *state = tripled & vec2<u32>(0x00FF00FFu);
-    let digits = tripled & vec2<u32>(0x03000300u);
+// A word opens into a state; shown() brings its next quad up, quad_of() reads it, rest_of() drops it.
+fn shown(state: vec2<u32>) -> vec2<u32> {
+    return state * 3u;
+}
+
+fn quad_of(shown_state: vec2<u32>) -> u32 {
+    let digits = shown_state & vec2<u32>(0x03000300u);
     return (digits.x >> 8u) | digits.y;
+}
+
+fn rest_of(shown_state: vec2<u32>) -> vec2<u32> {
+    return shown_state & vec2<u32>(0x00FF00FFu);
 }
 
 fn opened(word: u32) -> vec2<u32> {

@@ -1,10 +1,17 @@
 // TQ2_0: 16 words of 256 two-bit codes (trit + 1). Bit pairs 2l of word w hold four neighbours: weights 128 g + 32 l + 4 w.
 const BLOCK_WORDS: u32 = 16u;
 
-fn next_quad(state: ptr<function, vec2<u32>>) -> u32 {
-    let quad = (*state).x & 0x03030303u;
-    (*state).x = (*state).x >> 2u;
-    return quad;
+// A word opens into a state; shown() brings its next quad up, quad_of() reads it, rest_of() drops it.
+fn shown(state: vec2<u32>) -> vec2<u32> {
+    return state;
+}
+
+fn quad_of(shown_state: vec2<u32>) -> u32 {
+    return shown_state.x & 0x03030303u;
+}
+
+fn rest_of(shown_state: vec2<u32>) -> vec2<u32> {
+    return vec2<u32>(shown_state.x >> 2u, 0u);
 }
 
 fn opened(word: u32) -> vec2<u32> {
