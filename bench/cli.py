@@ -20,6 +20,7 @@ app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, no_arg
                   pretty_exceptions_enable=False)  # fmt: skip
 
 Axis = list[str] | None
+INTERRUPTED = 130  # what typer exits with on Ctrl-C, in silence
 
 
 @app.command()
@@ -42,6 +43,8 @@ def run(
     """Measure a matrix: every axis takes a list, lists multiply.
 
     Without a model the axes of the default suite hold."""
+    from tritmark.results.record import RecordError
+
     from . import campaign, case
     from .progress import progress
 
@@ -62,7 +65,10 @@ def run(
             if as_json:
                 emit(record.to_json())
 
-        campaign.run(cases_left, folder, timeout_s=timeout_s, tell=shown.tell, each=each)
+        try:
+            campaign.run(cases_left, folder, timeout_s=timeout_s, tell=shown.tell, each=each)
+        except KeyboardInterrupt:
+            raise RecordError(f"interrupted; finish with the same command, --resume and --out {folder}") from None
     _finish(folder, cases, as_json)
 
 
@@ -128,7 +134,12 @@ for command in (model.plan, model.logits, model.generate, machine.devices, machi
 def main() -> None:
     """Entry point: every known error is one line on standard error and exit status 1, or 2 for wrong usage."""
     try:
-        app(standalone_mode=True)
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("tritmark: interrupted", file=sys.stderr)
+            sys.exit(1)
+        raise
     except Exception as error:
         _report(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ def logits(
     device: Device, spec: str, format: str | None, tokens: Sequence[int], out: Path | None, activation: str | None
 ) -> dict[str, Any]:
     """``digest`` (SHA-256 of float32 (positions, vocabulary), little endian) and, with ``out``, that array as .npy."""
+    if out is not None and not out.parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "no such folder", str(out.parent))
     model = open_model(spec)
     fmt = inference.parse_format(format or own_format(model))
     with device.session() as session:

@@ -58,6 +58,12 @@ def combined_digest(digests: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(f"{name} {digests[name]}\n" for name in sorted(digests)).encode()).hexdigest()
 
 
+def reason_of(error: Exception) -> str:
+    """One line for a record: a matrix outlives every case, even one that meets a bug, and the bug is named."""
+    known = isinstance(error, DeviceError | EngineError | OSError)
+    return " ".join(f"{error}".split() if known else f"{type(error).__name__}, a bug in tritmark: {error}".split())
+
+
 @dataclass(kw_only=True)
 class Arm:
     """A case, its device and its observations. `attempt` turns whatever goes wrong into ``failure``."""
@@ -80,12 +86,12 @@ class Arm:
     token_timing: str | None = None
 
     def attempt(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Run ``action`` unless this arm has failed; a known error fails it and ends its player."""
+        """Run ``action`` unless this arm has failed; an error fails it and ends its player."""
         if self.failure is None:
             try:
                 action(*arguments)
-            except (DeviceError, EngineError) as error:
-                self.failure = str(error)
+            except Exception as error:
+                self.failure = reason_of(error)
                 self.close()
 
     def ready(self) -> None:

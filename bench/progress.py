@@ -42,18 +42,21 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
+        from rich.table import Column
 
         self.units = {case.key: STAGES + case.repetitions for case in cases}
         self.spent = dict.fromkeys(self.units, 0)
         self.finished = 0
-        texts = TextColumn("{task.fields[cases]} {task.description}")
-        columns = (BarColumn(24), texts, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-        self.rich = RichProgress(*columns, console=Console(stderr=True), transient=True)
+        stage = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+        counts = TextColumn("{task.fields[cases]} cases,")
+        times = (TimeElapsedColumn(), TextColumn("gone,"), TimeRemainingColumn(), TextColumn("left"))
+        columns = (BarColumn(16), counts, *times, stage)
+        self.rich = RichProgress(*columns, console=Console(stderr=True), transient=True, expand=True)
         self.task = self.rich.add_task("", total=sum(self.units.values()), cases=self._cases())
 
     def tell(self, case: Case, stage: str) -> None:
         self.spent[case.key] = min(self.spent[case.key] + 1, self.units[case.key] - 1)
-        self._show(f"{case}: {stage}")
+        self._show(f"{case.format} {case.workload}: {stage}")
 
     def done(self, record: Record) -> None:
         self.spent[record.case_key] = self.units[record.case_key]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from tritmark.devices.base import Device, DeviceError
+from tritmark.devices.base import Device
 from tritmark.devices.host import open_device
-from tritmark.engine.errors import EngineError
+from tritmark.engine import inference
+from tritmark.engine.formats.model import Model, open_model
 from tritmark.engine.plan import Caps, Plan
 from tritmark.results.record import SCHEMA, Record
 
 from . import order, provenance
 from .case import Case
-from .measure import Arm, Prepared, Tell
+from .measure import Arm, Prepared, Tell, reason_of
 from .verify import Verdict, verify
 
 Prepare = Callable[[Case, Caps], Prepared]
@@ -23,10 +25,7 @@ Prepare = Callable[[Case, Caps], Prepared]
 
 def prepare(case: Case, caps: Caps) -> Prepared:
     """Compile a case for a device."""
-    from tritmark.engine import inference
-    from tritmark.engine.formats.model import open_model
-
-    model, workload = open_model(case.model), inference.Workload.parse(case.workload)
+    model, workload = _open_model(case.model), inference.Workload.parse(case.workload)
     compiled = inference.compile_workload(model, inference.parse_format(case.format), workload, caps, **case.options)
     return Prepared(
         plan=compiled.plan,
@@ -34,6 +33,12 @@ def prepare(case: Case, caps: Caps) -> Prepared:
         model_sha256=model.sha256,
         prompt_tokens=workload.prompt,
     )
+
+
+@lru_cache(maxsize=1)
+def _open_model(spec: str) -> Model:
+    """The model of the last case, most likely: its digest is computed once, not once a case."""
+    return open_model(spec)
 
 
 def run_matrix(
@@ -70,8 +75,8 @@ def run_group(
         try:
             tell(case, "compile")
             arms.append(Arm(case=case, prepared=prepare(case, verdict.caps), device=device, tell=tell))
-        except (DeviceError, EngineError, OSError) as error:
-            reasons[case.key] = str(error)
+        except Exception as error:
+            reasons[case.key] = reason_of(error)
     together = _admit(arms, device.memory_bytes(verdict.caps), verdict.caps)
     try:
         _take_turns(arms, together)

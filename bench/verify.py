@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tritmark.devices.base import Bundle, Device, DeviceError, Session, finished
+from tritmark.engine import conformance
 from tritmark.engine.errors import EngineError
 from tritmark.engine.plan import Caps
 
@@ -27,8 +28,6 @@ class Verdict:
 
 def verify(device: Device) -> Verdict:
     """Run the exactness probe, then the golden checks."""
-    from tritmark.engine import conformance
-
     caps, exact = None, None
     try:
         with device.session() as session:

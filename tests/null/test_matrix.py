@@ -43,6 +43,8 @@ def plan(weight_bytes: int = 64, expect: str | None = None) -> Plan:
 def prepared(case: Case, caps: Caps) -> Prepared:
     if case.model == "broken":
         raise FormatError("broken is no model; choose another")
+    if case.model == "bug":
+        raise ZeroDivisionError("division\nby zero")
     weight_bytes = 1 << 60 if case.model == "huge" else 64
     first_decode = 1 if case.workload.startswith("decode") else 4
     return Prepared(plan=plan(weight_bytes), first_decode=first_decode, prompt_tokens=first_decode, model_sha256="0")
@@ -149,6 +151,12 @@ def test_a_model_that_cannot_be_read_becomes_failed_rows_and_later_models_run() 
     records = run(expand({**MATRIX, "model": ["broken", "m"], "workload": "prefill:4"}))
     assert [record.status for record in records] == ["failed", "failed", "ok", "ok"]
     assert records[0].reason == "broken is no model; choose another"
+
+
+def test_a_bug_costs_its_case_and_is_named_in_one_line() -> None:
+    records = run(expand({**MATRIX, "model": ["bug", "m"], "workload": "prefill:4"}))
+    assert [record.status for record in records] == ["failed", "failed", "ok", "ok"]
+    assert records[0].reason == "ZeroDivisionError, a bug in tritmark: division by zero"
 
 
 def test_a_plan_beyond_the_memory_becomes_a_failed_row_with_both_sizes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from tritmark.bench.case import Case
 from tritmark.bench.forecast import forecast
 from tritmark.engine.plan import Caps
