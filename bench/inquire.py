@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import numpy as np
 from tritmark.devices.base import Bundle, Device, Session, finished
 from tritmark.engine import inference
 from tritmark.engine.formats.model import Model, open_model
+from tritmark.engine.ops.sample import Sampling
 
+BURST_NS = 100_000_000  # how long the tokens of one play may be held back
 READ_BYTES = 16 << 20  # of one answer of the player
 
 
@@ -43,6 +46,58 @@ def logits(
         "digest": trace.digests["logits"], "positions": len(tokens), "vocabulary": vocabulary, "format": str(fmt),
         "out": str(out) if out else None, "plan_hash": compiled.plan.hash, "model_sha256": model.sha256,
     }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A prompt and the most tokens to add; one of ``stops`` ends the continuation and is not part of it."""
+
+    model: str
+    format: str | None
+    prompt: Sequence[int]
+    tokens: int
+    sampling: Sampling
+    activation: str | None = None
+    stops: frozenset[int] = frozenset()
+
+
+def generate(device: Device, request: Request) -> Iterator[list[int]]:
+    """The continuation's token ids, a few at a time as they become known."""
+    model = open_model(request.model)
+    fmt = inference.parse_format(request.format or own_format(model))
+    with device.session() as session:
+        compiled = inference.compile_generation(
+            model, fmt, request.prompt, request.tokens - 1, session.caps,
+            activation=request.activation, sampling=request.sampling,
+        )  # fmt: skip
+        session.load(Bundle(plan=compiled.plan, model=request.model, format=str(fmt)))
+        position = len(request.prompt)
+        for count in bursts(session, compiled.first_decode, len(compiled.plan.steps)):
+            ids = np.frombuffer(session.read("tokens", 4 * position, 4 * count), "<u4").tolist()
+            position += count
+            end = next((at for at, token in enumerate(ids) if token in request.stops), count)
+            yield ids[:end]
+            if end < count:
+                return
+
+
+def bursts(session: Session, first_decode: int, last: int) -> Iterator[int]:
+    """Play everything and tell after each play how many tokens it made: few enough that nobody waits for them."""
+    finished(session.play(0, first_decode))
+    yield 1
+    step, count = first_decode, 1
+    while step < last:
+        count = min(count, last - step)
+        wall_ns = finished(session.play(step, step + count)).wall_ns
+        yield count
+        step += count
+        count = max(1, min(2 * count, round(count * BURST_NS / max(wall_ns, 1))))
+
+
+def stop_tokens(model: Model) -> frozenset[int]:
+    """The ids that end a text, as the model's metadata names them."""
+    found = (model.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot"))
+    return frozenset(token for token in found if isinstance(token, int))
 
 
 def read(session: Session, slot: str, size: int) -> bytes:

@@ -73,31 +73,34 @@ def logits(
 
 def generate(
     model: ModelOption,
-    prompt: Annotated[str, typer.Option(help="The text to continue.")],
+    prompt_tokens: Annotated[str, typer.Option(help="The token ids to continue, with commas between them.")],
     tokens: Annotated[int, typer.Option(help="Generate at most this many tokens.", min=1)] = 128,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     top_k: Annotated[int, typer.Option(help="0 keeps every token.")] = 0,
     top_p: Annotated[float, typer.Option(help="1 keeps every token.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
-    chat: Annotated[bool, typer.Option("--chat", help="Wrap the prompt in the model's chat template.")] = False,
     format: FormatOption = None,
     device: Device = "host",
     activation: Activation = None,
     timeout_s: Timeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Continue a text, token by token, as it is generated."""
-    from tritmark.bench.inquire import Request, generate
+    """Continue a prompt, token by token, as it is generated."""
+    from tritmark.bench.inquire import Request, stop_tokens
+    from tritmark.bench.inquire import generate as ask
     from tritmark.devices.host import open_device
+    from tritmark.engine.formats.model import open_model
+    from tritmark.engine.ops.sample import Sampling
 
-    request = Request(model=model, format=format, prompt=prompt, tokens=tokens, temperature=temperature, top_k=top_k,
-                      top_p=top_p, seed=seed, chat=chat, activation=activation)  # fmt: skip
-
-    def stream(text: str, ids: list[int]) -> None:
-        emit({"text": text, "tokens": ids}) if as_json else print(text, end="", flush=True)
-
-    result = generate(open_device(device, timeout_s=timeout_s), request, stream)
-    emit(result) if as_json else print()
+    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+    ids = parse_tokens(prompt_tokens)
+    request = Request(model=model, format=format, prompt=ids, tokens=tokens, sampling=sampling, activation=activation,
+                      stops=stop_tokens(open_model(model)))  # fmt: skip
+    found: list[int] = []
+    for new in ask(open_device(device, timeout_s=timeout_s), request):
+        found += new
+        emit({"tokens": new}) if as_json else print(*new, end=" ", flush=True)
+    emit({"tokens": found, "count": len(found)}) if as_json else print()
 
 
 def parse_tokens(text: str) -> list[int]:
