@@ -14,7 +14,8 @@ from .fuse import fuse
 from .graph import Graph, Node, Value
 from .plan import Binding, Caps, Cost, Dispatch, Plan, Probe, Slot
 from .steps import COLUMNS, StepRow
-from .weights import Image, Weight
+from .ops.ternary_product import DOT_FEATURE
+from .weights import WIDE_FEATURE, Image, Weight
 from .wgsl import Constant, Parameter, render
 
 RANGE_BYTES = 16
@@ -158,4 +159,10 @@ class Compiler:
             slots.append(Slot(id="ranges", bytes=len(table), role="input", inline=table))
         slots += [Slot(id=slot, bytes=size, role="scratch") for slot, size in self.pool.sizes.items()]
         return Plan(modules=self.modules, slots=tuple(slots), programs=programs, columns=COLUMNS,
-                    steps=tuple(row.to_step() for row in rows), probes=tuple(probes), files={self.image.file: self.image.bytes})
+                    steps=tuple(row.to_step() for row in rows), probes=tuple(probes), files={self.image.file: self.image.bytes}, features=self._features())
+
+    def _features(self) -> tuple[str, ...]:
+        """What the shader texts need beyond WebGPU's core."""
+        wide = any("array<u64>" in text for text in self.modules.values())
+        dot = any("return dot4I8Packed" in text for text in self.modules.values())
+        return (*((WIDE_FEATURE,) if wide else ()), *((DOT_FEATURE,) if dot else ()))

@@ -173,6 +173,7 @@ def check_tokens(tokens: Sequence[int], config: Config, longest: int) -> None:
 
 def default_chunk(caps: Caps, config: Config) -> int:
     """Prompt tokens a step: bounded work on a processor, and activations below the binding limit."""
-    most = 32 if caps.kind == "cpu" else 512
+    uniform = caps.limit("maxUniformBufferBindingSize") // max(config.feed_forward, config.embedding) // 8 * 8
+    most = max(8, min(32, uniform)) if caps.kind == "cpu" else 512
     widest = max(2 * config.feed_forward, config.embedding + 2 * config.kv_width) * 4
     return max(1, min(most, caps.limit("maxStorageBufferBindingSize") // widest))

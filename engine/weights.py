@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from .formats import blocks, resident, ternary
 from .formats.model import Model
-from .plan import Range
+from .plan import Caps, Range
 
 ALIGNMENT = 256
+WIDE_FEATURE = "shader-int64"
 TILE_ROWS = resident.TILE_ROWS
 BLOCK_COLUMNS = 256
 TERNARY = ("tq1_0", "tq2_0")
@@ -47,6 +48,12 @@ class Weight:
     @property
     def blocks(self) -> int:
         return -(-self.cols // BLOCK_COLUMNS)
+
+    def layout(self, caps: Caps) -> dict[str, int | bool]:
+        """Constants of lib/words.wgsl: words of a load, loads of a block, and whether a 64-bit load brings both words."""
+        kind = resident.KINDS[self.kind]
+        pairs = kind.parts == 2
+        return {"PARTS": kind.parts, "LOADS": kind.words // kind.parts, "PAIRS": pairs, "WIDE": pairs and loads_wide(caps)}
 
     @property
     def tile_bytes(self) -> int:
@@ -117,6 +124,11 @@ class Image:
             self.bytes += -(-size // ALIGNMENT) * ALIGNMENT
         offset, size = self.entries[name]
         return Range(file=self.file, offset=offset, bytes=size)
+
+
+def loads_wide(caps: Caps) -> bool:
+    """Whether 64-bit loads pay: a processor's driver spends its time on the number of loads, not on their width."""
+    return caps.kind == "cpu" and WIDE_FEATURE in caps.features
 
 
 def as_bytes(array: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:

@@ -90,23 +90,31 @@ def _expand(path: str, flags: Mapping[str, bool], includes: Mapping[str, str], s
 
 def _repeated(lines: list[str], constants: Mapping[str, Constant]) -> Iterator[str]:
     """Write the lines of each ``#for NAME in COUNT`` ... ``#end`` COUNT times, NAME replaced by 0u, 1u, ..."""
-    block: list[str] | None = None
-    name, count = "", 0
-    for line in lines:
-        head = _REPEAT.fullmatch(line.strip())
-        if head:
-            if block is not None or not isinstance(constants.get(head[2]), int):
-                raise PlanError(f"{line.strip()}: nested, or {head[2]} is no integer constant")
-            block, name, count = [], head[1], int(constants[head[2]])
-        elif line.strip() == "#end" and block is not None:
-            yield from (re.sub(rf"\b{name}\b", f"{i}u", each) for i in range(count) for each in block)
-            block = None
-        elif line.lstrip().startswith("#"):
-            raise PlanError(f"cannot read {line.strip()!r}")
-        elif block is None:
-            yield line
-        else:
-            block.append(line)
+    at = 0
+    while at < len(lines):
+        line = lines[at].strip()
+        at += 1
+        if not line.startswith("#"):
+            yield lines[at - 1]
+            continue
+        head = _REPEAT.fullmatch(line)
+        if head is None or not isinstance(constants.get(head[2]), int):
+            raise PlanError(f"cannot read {line!r}")
+        end = _end_of(lines, at)
+        body = list(_repeated(lines[at:end], constants))
+        for i in range(int(constants[head[2]])):
+            yield from (re.sub(rf"\b{head[1]}\b", f"{i}u", each) for each in body)
+        at = end + 1
+
+
+def _end_of(lines: list[str], start: int) -> int:
+    """Index of the ``#end`` that closes a ``#for`` whose body begins at ``start``."""
+    depth = 1
+    for index in range(start, len(lines)):
+        depth += lines[index].strip().startswith("#for ") - (lines[index].strip() == "#end")
+        if depth == 0:
+            return index
+    raise PlanError(f"{lines[start - 1].strip()!r} has no #end")
 
 
 def _condition(keep: list[bool], match: re.Match[str], flags: Mapping[str, bool], where: str) -> None:

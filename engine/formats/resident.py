@@ -24,14 +24,16 @@ TILE_ROWS = 32
 
 @dataclass(frozen=True)
 class Kind:
-    """A resident type: ``words`` u32 words hold 256 weights of a row."""
+    """A resident type: ``words`` u32 words hold 256 weights of a row, ``parts`` of them lie side by side."""
 
     name: str
     words: int
+    parts: int
 
 
-KINDS = {name: Kind(name, words) for name, words in {
-    "tq1_0": 13, "tq2_0": 16, "f32": 256, "f16": 128, "bf16": 128, "q8_0": 68, "q4_0": 36, "q6_k": 53,
+KINDS = {name: Kind(name, words, parts) for name, (words, parts) in {
+    "tq1_0": (13, 1), "tq2_0": (16, 2), "f32": (256, 2), "f16": (128, 2), "bf16": (128, 2), "q8_0": (68, 1),
+    "q4_0": (36, 1), "q6_k": (53, 1),
 }.items()}
 # Bytes of a zero weight; where the padding is a fraction of a block, its scale is zero.
 _TQ1_ZERO = np.array([0x80] * 48 + [0x7F] * 4, np.uint8)
@@ -47,22 +49,22 @@ def block_count(cols: int) -> int:
 
 
 def tiled(packed: np.ndarray, type_: str, rows: int, cols: int) -> np.ndarray:
-    """uint8 (rows, row_bytes) -> uint32 (tiles, blocks, words, TILE_ROWS)."""
-    tiles, blocks, words = tile_count(rows), block_count(cols), KINDS[type_].words
-    out = np.empty((tiles, blocks, words, TILE_ROWS), np.uint32)
+    """uint8 (rows, row_bytes) -> uint32 (tiles, blocks, words / parts, TILE_ROWS, parts)."""
+    tiles, blocks, words, parts = tile_count(rows), block_count(cols), KINDS[type_].words, KINDS[type_].parts
+    out = np.empty((tiles, blocks, words // parts, TILE_ROWS, parts), np.uint32)
     for part in row_chunks(tiles, TILE_ROWS * blocks * words * 4):
         source = packed[part.start * TILE_ROWS : min(rows, part.stop * TILE_ROWS)]
         staged = np.empty(((part.stop - part.start) * TILE_ROWS, blocks, words * 4), np.uint8)
         staged[len(source) if type_ in TERNARY else 0 :] = _zero_words(type_)
         _to_words(source, type_, staged[: len(source)])
-        out[part] = staged.view("<u4").reshape(-1, TILE_ROWS, blocks, words).transpose(0, 2, 3, 1)
+        out[part] = staged.view("<u4").reshape(-1, TILE_ROWS, blocks, words // parts, parts).transpose(0, 2, 3, 1, 4)
     return out
 
 
 def untiled(words: np.ndarray, type_: str, rows: int, cols: int) -> np.ndarray:
     """The inverse of ``tiled``: uint8 (rows, row_bytes); ternary rows come without scales (52 or 64 bytes a block)."""
-    tiles, blocks, count, _ = words.shape
-    staged = np.ascontiguousarray(words.transpose(0, 3, 1, 2)).reshape(tiles * TILE_ROWS, blocks, count)[:rows]
+    tiles, blocks, loads, _, parts = words.shape
+    staged = np.ascontiguousarray(words.transpose(0, 3, 1, 2, 4)).reshape(tiles * TILE_ROWS, blocks, loads * parts)[:rows]
     return _from_words(staged.view(np.uint8), type_, cols)
 
 
@@ -76,7 +78,7 @@ def packed_blocks(words: np.ndarray, type_: str) -> np.ndarray:
 
 
 def weight_words(model: Model, name: str, resident: str, tiles: slice | None = None) -> np.ndarray:
-    """Tensor ``name`` as uint32 (tiles, blocks, words, TILE_ROWS) of type ``resident``.
+    """Tensor ``name`` as uint32 (tiles, blocks, words / parts, TILE_ROWS, parts) of type ``resident``.
 
     ``resident`` is tq1_0 or tq2_0 for a ternary weight, whichever type stores it, and its own type for a dense one.
     """
@@ -153,7 +155,8 @@ def is_ternary(model: Model, name: str) -> bool:
 def _ternary_words(packed: np.ndarray, info: TensorInfo, resident: str) -> np.ndarray:
     """TQ rows -> words of the other or the same ternary type, a few MiB at a time."""
     tiles = tile_count(len(packed))
-    out = np.empty((tiles, block_count(info.cols), KINDS[resident].words, TILE_ROWS), np.uint32)
+    kind = KINDS[resident]
+    out = np.empty((tiles, block_count(info.cols), kind.words // kind.parts, TILE_ROWS, kind.parts), np.uint32)
     for part in row_chunks(tiles, TILE_ROWS * info.row_bytes):
         rows = packed[part.start * TILE_ROWS : part.stop * TILE_ROWS]
         if info.type == resident == "tq2_0":  # repack looks for itself

@@ -1,5 +1,9 @@
 // Causal attention, one workgroup a (head, token): queries (M, H D), fp16 cache -> y (M, H D). GQA: H / HKV heads share a cache head.
+#if UNIFORM
+@group(0) @binding(auto) var<uniform> queries: array<vec4<f32>, M * HEADS * D / 4u>;
+#else
 @group(0) @binding(auto) var<storage, read> queries: array<vec4<f32>>;
+#endif
 @group(0) @binding(auto) var<storage, read> keys: array<u32>;             // [HKV][context][D / 2] fp16 pairs
 @group(0) @binding(auto) var<storage, read> values: array<u32>;
 @group(0) @binding(auto) var<storage, read_write> y: array<vec2<f32>>;
@@ -7,16 +11,16 @@
 #include "lib/attend_chunk.wgsl"
 #include "lib/attend_fold.wgsl"
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let head = group.x;
     let token = group.y;
     if (token >= step.count) { return; }
     let length = step.position + token + 1u;
-    load_query((token * HEADS + head) * D, thread);
-    var sum = attend_chunk(head / SHARED, 0u, length, thread);
+    let query = (token * HEADS + head) * D / 4u;
+    var sum = attend_chunk(query, head / SHARED, 0u, length, thread);
     for (var chunk = 1u; chunk * CHUNK < length; chunk++) {
-        sum = folded(sum, attend_chunk(head / SHARED, chunk, length, thread));
+        sum = folded(sum, attend_chunk(query, head / SHARED, chunk, length, thread));
     }
     if (thread < WORDS) { y[(token * HEADS + head) * WORDS + thread] = averaged(sum); }
 }

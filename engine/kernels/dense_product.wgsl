@@ -3,14 +3,18 @@
 #include "lib/exact.wgsl"
 #include "dense"
 
-@group(0) @binding(auto) var<storage, read> weights: array<u32>;          // [tile][block][word][32 rows]
+#include "lib/words.wgsl"
 @group(0) @binding(auto) var<uniform> range: vec4<u32>;                   // first tile of this dispatch, tiles
 #if CODES
 @group(0) @binding(auto) var<storage, read> q: array<u32>;                // [M / 8][K / 4][8 tokens] int8
 @group(0) @binding(auto) var<storage, read> act_scale: array<f32>;        // (M)
 @group(0) @binding(auto) var<storage, read> row_scale: array<f32>;        // (N): the file's .scale, or ones
 #else
-@group(0) @binding(auto) var<storage, read> x: array<vec4<f32>>;          // (M, K) as quads
+#if UNIFORM
+@group(0) @binding(auto) var<uniform> x: array<vec4<f32>, M * QUADS>;     // (M, K) as quads
+#else
+@group(0) @binding(auto) var<storage, read> x: array<vec4<f32>>;
+#endif
 #endif
 #if RESIDUAL
 @group(0) @binding(auto) var<storage, read> residual: array<f32>;         // (M, STRIDE)
@@ -54,7 +58,7 @@ fn block_sums(first_tile: u32, row: u32, token: u32, block: u32) -> array<f32, T
         #for t in TILES
         {
             let tile = min(first_tile + t, range.y - 1u);
-            let weight = dense4((tile * BLOCKS + block) * BLOCK_WORDS * 32u + row, quad);
+            let weight = dense4((tile * BLOCKS + block) * LOADS * 32u + row, quad);
             sum[t] = sealed4(sum[t] + mul4(value, weight));
         }
         #end

@@ -2,7 +2,7 @@
 #include "lib/step.wgsl"
 #include "dense"
 
-@group(0) @binding(auto) var<storage, read> weights: array<u32>;           // [tile][block][word][32 rows]
+#include "lib/words.wgsl"
 @group(0) @binding(auto) var<uniform> range: vec4<u32>;                    // first tile of this dispatch, tiles
 @group(0) @binding(auto) var<storage, read> tokens: array<u32>;            // (context)
 @group(0) @binding(auto) var<storage, read_write> x: array<vec4<f32>>;     // (M, K) as quads
@@ -13,5 +13,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = min(tokens[step.position + id.y], ROWS - 1u);
     let tile = row / 32u - range.x;                                        // wraps to a large number below the range
     if (quad >= QUADS || id.y >= step.count || tile >= range.y) { return; }
-    x[id.y * QUADS + quad] = dense4((tile * BLOCKS + quad / 64u) * BLOCK_WORDS * 32u + row % 32u, quad % 64u);
+    x[id.y * QUADS + quad] = dense4((tile * BLOCKS + quad / 64u) * LOADS * 32u + row % 32u, quad % 64u);
 }

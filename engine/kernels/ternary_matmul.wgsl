@@ -4,10 +4,14 @@
 #include "lib/dot4.wgsl"
 #include "lib/epilogue.wgsl"
 
-@group(0) @binding(auto) var<storage, read> weights: array<u32>;         // [tile][block][word][32 rows]
+#include "lib/words.wgsl"
 @group(0) @binding(auto) var<storage, read> scales: array<f32>;          // (rows), or [tile][block][32 rows]
 @group(0) @binding(auto) var<uniform> range: vec4<u32>;                  // first tile of this dispatch, tiles
-@group(0) @binding(auto) var<storage, read> q: array<vec4<u32>>;         // [M / 8][K / 4][8 tokens]
+#if UNIFORM
+@group(0) @binding(auto) var<uniform> q: array<vec4<u32>, M * BLOCKS * 16u>;  // [M / 8][K / 4][8 tokens]
+#else
+@group(0) @binding(auto) var<storage, read> q: array<vec4<u32>>;
+#endif
 @group(0) @binding(auto) var<storage, read> act_scale: array<f32>;       // (M)
 @group(0) @binding(auto) var<storage, read> act_sum: array<i32>;         // (M)
 #if RESIDUAL
@@ -24,16 +28,22 @@ fn dots(w: u32, a: vec4<u32>) -> vec4<i32> {
 
 // Adds the dots of one block: TILES rows times eight tokens, each activation read once for all rows.
 fn block_dots(sum: ptr<function, Sums>, first_tile: u32, row: u32, block: u32, act: u32) {
-    for (var word = 0u; word < BLOCK_WORDS; word++) {
-        var state: array<vec2<u32>, TILES>;
+    for (var load = 0u; load < LOADS; load++) {
+        var words: array<vec2<u32>, TILES>;
         #for t in TILES
         {
             let tile = min(first_tile + t, range.y - 1u);
-            state[t] = opened(weights[((tile * BLOCKS + block) * BLOCK_WORDS + word) * 32u + row]);
+            words[t] = loaded(((tile * BLOCKS + block) * LOADS + load) * 32u + row);
         }
         #end
+        #for part in PARTS
+        {
+        var state: array<vec2<u32>, TILES>;
+        #for t in TILES
+        state[t] = opened(words[t][part]);
+        #end
         for (var l = 0u; l < WORD_QUADS; l++) {
-            let at = act + quad_at(word, l) * 2u;
+            let at = act + quad_at(load * PARTS + part, l) * 2u;
             let low = q[at];
             let high = q[at + 1u];
             #for t in TILES
@@ -45,6 +55,8 @@ fn block_dots(sum: ptr<function, Sums>, first_tile: u32, row: u32, block: u32, a
             }
             #end
         }
+        }
+        #end
     }
 }
 

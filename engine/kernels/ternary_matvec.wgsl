@@ -5,11 +5,16 @@
 #include "lib/dot4.wgsl"
 #include "lib/epilogue.wgsl"
 
-@group(0) @binding(auto) var<storage, read> weights: array<u32>;         // [tile][block][word][32 rows]
+#include "lib/words.wgsl"
 @group(0) @binding(auto) var<storage, read> scales: array<f32>;          // (rows), or [tile][block][32 rows]
 @group(0) @binding(auto) var<uniform> range: vec4<u32>;                  // first tile of this dispatch, tiles
-@group(0) @binding(auto) var<storage, read> x: array<vec4<f32>>;         // (K) as quads
+#if UNIFORM
+@group(0) @binding(auto) var<uniform> x: array<vec4<f32>, QUADS>;        // (K) as quads
+@group(0) @binding(auto) var<uniform> norm_weight: array<vec4<f32>, QUADS>;
+#else
+@group(0) @binding(auto) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(auto) var<storage, read> norm_weight: array<vec4<f32>>;
+#endif
 #if RESIDUAL
 @group(0) @binding(auto) var<storage, read> residual: array<f32>;        // (N)
 #endif
@@ -26,16 +31,22 @@ alias Tiles = array<i32, TILES>;
 
 // Adds the dots of one block of TILES rows, 32 apart; every activation is read once for all of them.
 fn block_dots(sum: ptr<function, Tiles>, first_tile: u32, row: u32, block: u32) {
-    for (var word = 0u; word < BLOCK_WORDS; word++) {
-        var state: array<vec2<u32>, TILES>;
+    for (var load = 0u; load < LOADS; load++) {
+        var words: array<vec2<u32>, TILES>;
         #for t in TILES
         {
             let tile = min(first_tile + t, range.y - 1u);
-            state[t] = opened(weights[((tile * BLOCKS + block) * BLOCK_WORDS + word) * 32u + row]);
+            words[t] = loaded(((tile * BLOCKS + block) * LOADS + load) * 32u + row);
         }
         #end
+        #for part in PARTS
+        {
+        var state: array<vec2<u32>, TILES>;
+        #for t in TILES
+        state[t] = opened(words[t][part]);
+        #end
         for (var l = 0u; l < WORD_QUADS; l++) {
-            let act = acts[block * 64u + quad_at(word, l)];
+            let act = acts[block * 64u + quad_at(load * PARTS + part, l)];
             #for t in TILES
             {
                 let turn = shown(state[t]);
@@ -44,6 +55,8 @@ fn block_dots(sum: ptr<function, Tiles>, first_tile: u32, row: u32, block: u32) 
             }
             #end
         }
+        }
+        #end
     }
 }
 

@@ -15,7 +15,7 @@ from ..graph import Node, Value
 from ..plan import Cost
 from ..steps import KV_CHUNK, StepRow
 from . import exact
-from .op import Array, Emitter, Shape
+from .op import Array, Emitter, Shape, serves_uniform
 
 Partial = tuple[Array, Array, Array]
 
@@ -65,7 +65,8 @@ class Attend:
     def lower(self, node: Node, emit: Emitter) -> None:
         queries, keys, values = node.inputs
         constants = {"HEADS": self.heads, "D": self.head, "CONTEXT": keys.shape[1], "SHARED": self.heads // self.kv_heads,
-                     "SCALE": self.head**-0.5}
+                     "SCALE": self.head**-0.5, "WG": max(32, self.head // 2) if emit.caps.kind == "cpu" else 128,
+                     "UNIFORM": serves_uniform(emit.caps, queries), "M": queries.shape[0]}
         caches = {"queries": queries, "keys": keys, "values": values}
         tokens = queries.shape[0]
         cost = Cost(bytes=2 * self.longest * self.kv_heads * self.head * 2 + queries.bytes * 2,

@@ -15,7 +15,7 @@ from ..plan import Cost
 from ..steps import StepRow
 from ..weights import Weight
 from . import exact
-from .op import Array, Emitter, Shape
+from .op import Array, Emitter, Shape, serves_uniform
 from .quantize_norm import padded
 
 ROWS_AT_ONCE = 4096  # of the reference, to bound its memory
@@ -57,10 +57,11 @@ class DenseProduct:
 
     def lower(self, node: Node, emit: Emitter) -> None:
         weight, tokens = self.weight, node.outputs[0].shape[0]
-        tiles_a_group = 4 if emit.caps.kind == "cpu" else 1
-        constants = {"QUADS": padded(weight.cols) // 4 if self.codes else weight.cols // 4, "BLOCKS": weight.blocks,
+        tiles_a_group = 8 if emit.caps.kind == "cpu" else 1
+        constants = {"QUADS": padded(weight.cols) // 4 if self.codes else weight.cols // 4, "BLOCKS": weight.blocks, **weight.layout(emit.caps),
                      "ROWS": weight.rows, "STRIDE": self.stride or weight.rows, "COLUMN": self.column, "CODES": self.codes,
-                     "RESIDUAL": len(node.inputs) > 3, "WG": 32 * min(8, weight.blocks), "TILES": tiles_a_group}
+                     "RESIDUAL": len(node.inputs) > 3, "WG": 32 * min(8, weight.blocks), "TILES": tiles_a_group,
+                     "UNIFORM": not self.codes and serves_uniform(emit.caps, node.inputs[0]), "M": tokens}
         buffers: dict[str, object] = {"x": node.inputs[0]}
         if self.codes:
             buffers = {"q": node.inputs[0], "act_scale": node.inputs[1], "row_scale": emit.scales(weight)}

@@ -29,7 +29,7 @@ class Embed:
 
     def lower(self, node: Node, emit: Emitter) -> None:
         weight = self.weight
-        constants = {"QUADS": weight.cols // 4, "BLOCKS": weight.blocks, "ROWS": weight.rows}
+        constants = {"QUADS": weight.cols // 4, "BLOCKS": weight.blocks, "ROWS": weight.rows, **weight.layout(emit.caps)}
         for first, _, buffers in emit.tile_ranges(weight, 1):
             emit.dispatch("embed", constants, {**buffers, "tokens": node.inputs[0], "x": node.outputs[0]},
                           (-(-weight.cols // 256), "count", 1), f"{node.label}@{first}" if first else node.label,

@@ -44,3 +44,9 @@ class Op(Protocol):
 
     def lower(self, node: Node, emit: Emitter) -> None:
         """Append the dispatches that compute ``node``."""
+
+
+def serves_uniform(caps: Caps, *values: Value) -> bool:
+    """Whether values that all threads read alike are better bound as uniforms: on a processor, where each lane of a storage
+    load is a loop turn but a uniform load is not."""
+    return caps.kind == "cpu" and all(value.bytes <= caps.limit("maxUniformBufferBindingSize") for value in values)

@@ -15,10 +15,10 @@ from ..plan import Caps, Cost
 from ..steps import StepRow
 from ..weights import TILE_ROWS, Weight
 from . import exact
-from .op import Array, Emitter, Shape
+from .op import Array, Emitter, Shape, serves_uniform
 from .quantize_norm import TOKEN_TILE, QuantizeNorm, norm_constants
 
-CPU_TILES = 8  # rows a thread on a processor: there a load costs more than a dot, so each activation serves many rows
+CPU_TILES = 16  # rows a thread on a processor: there a load costs more than a dot, so each activation serves many rows
 DOT_FEATURE = "packed_4x8_integer_dot_product"
 
 
@@ -77,14 +77,14 @@ class TernaryProduct:
             emit.dispatch(
                 "ternary_matmul",
                 {**self.constants(emit.caps), "WG": group, "TILES": tiles_per_thread, "TILE_STEP": least,
-                 "RESIDUAL": len(node.inputs) > 3},
+                 "RESIDUAL": len(node.inputs) > 3, "UNIFORM": serves_uniform(emit.caps, q), "M": q.shape[0]},
                 {**buffers, **self.buffers(node.inputs[3:], node.outputs[0], emit), "q": q, "act_scale": scale, "act_sum": code_sum},
                 (-(-tiles * TILE_ROWS // (group * tiles_per_thread)), -(-tokens // TOKEN_TILE), 1),
                 _part_label(node.label, first), self.cost(tokens, tiles), self.includes())
 
     def constants(self, caps: Caps) -> dict[str, int | float | bool]:
         return {"ROWS": self.columns, "STRIDE": self.stride or self.columns, "COLUMN": self.column,
-                "BLOCKS": self.weight.blocks, "GATED": self.activation is not None, "RELU2": self.activation == "relu2",
+                "BLOCKS": self.weight.blocks, **self.weight.layout(caps), "GATED": self.activation is not None, "RELU2": self.activation == "relu2",
                 "BLOCK_SCALES": self.weight.scaling == "block", "DOT4": DOT_FEATURE in caps.language_features}
 
     def includes(self) -> dict[str, str]:
@@ -119,7 +119,7 @@ class NormedProduct:
         weight = self.product.weight
         tiles_per_group = tiles_a_group(weight, self.product.activation, emit.caps)
         constants = {**self.product.constants(emit.caps), **norm_constants(weight.cols, self.norm.eps),
-                     "SLICES": slices(weight), "TILES": tiles_per_group, "RESIDUAL": len(node.inputs) > 2,
+                     "UNIFORM": serves_uniform(emit.caps, x, norm_weight), "SLICES": slices(weight), "TILES": tiles_per_group, "RESIDUAL": len(node.inputs) > 2,
                      "OUT_TILES": tiles_per_group // 2 if self.product.activation else tiles_per_group}
         for first, tiles, buffers in emit.tile_ranges(weight, 2 if self.product.activation else 1):
             emit.dispatch("ternary_matvec", constants,
@@ -136,7 +136,11 @@ def slices(weight: Weight) -> int:
 
 def tiles_a_group(weight: Weight, activation: str | None, caps: Caps) -> int:
     """Tiles of one workgroup. A processor with few cores repeats the norm less often with more tiles a workgroup."""
-    return CPU_TILES if caps.kind == "cpu" else 2 if activation else 1
+    step = 2 if activation else 1
+    if caps.kind != "cpu":
+        return step
+    choices = range(CPU_TILES, CPU_TILES // 2 - 1, -step)
+    return min(choices, key=lambda tiles: -(-weight.tiles // (2 * tiles)) * tiles)  # pairs of groups with the least idle part
 
 
 def matvec_storage_bytes(weight: Weight, activation: str | None, caps: Caps) -> int:

@@ -12,7 +12,7 @@ from ..errors import PlayerError
 from ..plan import Caps
 
 _KINDS = {"DiscreteGPU": "discrete", "IntegratedGPU": "integrated", "CPU": "cpu"}
-_WANTED = ("timestamp-query", "shader-f16", "subgroup")
+_WANTED = ("timestamp-query", "shader-f16", "shader-int64", "subgroup")
 _LIMITS = ("maxBufferSize", "maxStorageBufferBindingSize", "maxUniformBufferBindingSize", "maxStorageBuffersPerShaderStage",
            "maxComputeWorkgroupStorageSize", "maxComputeInvocationsPerWorkgroup", "maxComputeWorkgroupSizeX",
            "maxComputeWorkgroupsPerDimension", "minStorageBufferOffsetAlignment", "minUniformBufferOffsetAlignment",

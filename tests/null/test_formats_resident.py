@@ -49,17 +49,19 @@ def test_untile_undoes_tile(kind: str, rows: int, units: int, seed: int) -> None
     cols = units * BLOCKS[kind].weights if BLOCKS[kind].weights < 256 else -(-units // 7) * 256
     packed = np.random.default_rng(seed).integers(0, 256, (rows, row_bytes(kind, cols)), np.uint8)
     words = tiled(packed, kind, rows, cols)
-    assert words.shape == (-(-rows // 32), -(-cols // 256), KINDS[kind].words, 32) and words.dtype == np.uint32
+    parts = KINDS[kind].parts
+    assert words.shape == (-(-rows // 32), -(-cols // 256), KINDS[kind].words // parts, 32, parts)
+    assert words.dtype == np.uint32
     size = BLOCKS[kind].bytes
     expected = packed.reshape(rows, -1, size)[:, :, :-2].reshape(rows, -1) if kind in TERNARY else packed
     np.testing.assert_array_equal(untiled(words, kind, rows, cols), expected)
 
 
-def test_word_order_is_tile_block_word_row() -> None:
+def test_word_order_is_tile_block_load_row_part() -> None:
     packed = np.zeros((40, 2 * 66), np.uint8)
     packed[33, 66 + 5] = 7  # row 33, block 1, byte 5
     words = tiled(packed, "tq2_0", 40, 512)
-    assert words[1, 1, 1, 1] == 7 << 8 and words[0].sum() == 0
+    assert words[1, 1, 0, 1, 1] == 7 << 8 and words[0].sum() == 0
 
 
 def test_padding_rows_are_zero_trits() -> None:

@@ -3,9 +3,7 @@
 
 const CHUNK: u32 = 128u;
 const WORDS: u32 = D / 2u;
-const NEVER: f32 = -3e38;
 
-var<workgroup> query: array<vec4<f32>, D / 4u>;
 var<workgroup> score: array<f32, CHUNK>;
 var<workgroup> group_top: array<f32, 16>;
 var<workgroup> group_weight: array<f32, 4>;
@@ -17,43 +15,42 @@ struct Partial {
     value: vec2<f32>,   // the same sum over values, for this thread's word
 }
 
-fn load_query(first: u32, thread: u32) {
-    for (var i = thread; i < D / 4u; i += CHUNK) {
-        query[i] = queries[first / 4u + i];
-    }
-    workgroupBarrier();
-}
-
-fn scored(row: u32) -> f32 {
+fn scored(query: u32, row: u32) -> f32 {
     var sum = vec4<f32>(0.0);
     for (var i = 0u; i < D / 4u; i++) {
         let key = vec4<f32>(unpack2x16float(keys[row + 2u * i]), unpack2x16float(keys[row + 2u * i + 1u]));
-        sum = sealed4(sum + mul4(query[i], key));
+        sum = sealed4(sum + mul4(queries[query + i], key));
     }
     return mul(sum4(sum), SCALE);
 }
 
-// Every thread of 128 must call it. Positions from `length` on do not exist.
-fn attend_chunk(kv_head: u32, chunk: u32, length: u32, thread: u32) -> Partial {
+// Every thread of the workgroup (WG, at least D / 2) must call it. Positions from `length` on do not exist. Loops rather
+// than conditions, since idle vectors of a processor leave loops early.
+fn attend_chunk(query: u32, kv_head: u32, chunk: u32, length: u32, thread: u32) -> Partial {
     let first = chunk * CHUNK;
     let base = (kv_head * CONTEXT + first) * WORDS;
     let count = min(length - first, CHUNK);
-    score[thread] = NEVER;
-    if (thread < count) { score[thread] = scored(base + thread * WORDS); }
-    workgroupBarrier();
-    if (thread < 16u) {
-        var top = score[thread * 8u];
-        for (var i = 1u; i < 8u; i++) { top = max(top, score[thread * 8u + i]); }
-        group_top[thread] = top;
+    for (var p = thread; p < count; p += WG) {
+        score[p] = scored(query, base + p * WORDS);
     }
     workgroupBarrier();
-    var top = group_top[0];
-    for (var i = 1u; i < 16u; i++) { top = max(top, group_top[i]); }
-    var weight = 0.0;
-    if (thread < count && score[thread] - top >= -60.0) { weight = exponential(score[thread] - top); }
-    score[thread] = weight;
+    for (var group = thread; group * 8u < count; group += WG) {
+        var top = score[group * 8u];
+        for (var p = group * 8u + 1u; p < min(group * 8u + 8u, count); p++) { top = max(top, score[p]); }
+        group_top[group] = top;
+    }
     workgroupBarrier();
-    for (var item = thread; item < 4u * WORDS; item += CHUNK) {
+    for (var group = 1u; thread == 0u && group * 8u < count; group++) {
+        group_top[0] = max(group_top[0], group_top[group]);
+    }
+    workgroupBarrier();
+    let top = group_top[0];
+    for (var p = thread; p < count; p += WG) {
+        let shifted = sealed(score[p] - top);
+        score[p] = select(0.0, exponential(shifted), shifted >= -60.0);
+    }
+    workgroupBarrier();
+    for (var item = thread; item < 4u * WORDS; item += WG) {
         let word = item % WORDS;
         let lane = item / WORDS;
         var sum = vec2<f32>(0.0);

@@ -33,11 +33,14 @@ fn norm_lanes(first: u32, thread: u32) -> vec2<f32> {
         group_top[group] = top;
     }
     workgroupBarrier();
-    var total = vec2<f32>(group_sum[0], group_top[0]);
-    for (var group = 1u; group < 16u; group++) {
-        total = vec2<f32>(sealed(total.x + group_sum[group]), max(total.y, group_top[group]));
+    if (thread == 0u) {
+        for (var group = 1u; group < 16u; group++) {
+            group_sum[0] = sealed(group_sum[0] + group_sum[group]);
+            group_top[0] = max(group_top[0], group_top[group]);
+        }
     }
-    return total;
+    workgroupBarrier();
+    return vec2<f32>(group_sum[0], group_top[0]);
 }
 
 // 1/sqrt(mean square + eps): what RMSNorm multiplies by.

@@ -1,6 +1,5 @@
 // TQ1_0: 13 words of base-3 fractions, five trits a byte, taken off the top: q*3 -> digit in bits 8 and 9, remainder below.
 // Even bytes travel in one half of the state, odd bytes in the other, sixteen bits each.
-const BLOCK_WORDS: u32 = 13u;
 
 // A word opens into a state; shown() brings its next quad up, quad_of() reads it, rest_of() drops it.
 fn shown(state: vec2<u32>) -> vec2<u32> {

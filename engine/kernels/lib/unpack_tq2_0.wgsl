@@ -1,5 +1,4 @@
 // TQ2_0: 16 words of 256 two-bit codes (trit + 1). Bit pairs 2l of word w hold four neighbours: weights 128 g + 32 l + 4 w.
-const BLOCK_WORDS: u32 = 16u;
 
 // A word opens into a state; shown() brings its next quad up, quad_of() reads it, rest_of() drops it.
 fn shown(state: vec2<u32>) -> vec2<u32> {
