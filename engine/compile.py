@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from .errors import PlanError
 from .fuse import fuse
 from .graph import Graph, Node, Value
+from .ops.ternary_product import DOT_FEATURE
 from .plan import Binding, Caps, Cost, Dispatch, Plan, Probe, Slot
 from .steps import COLUMNS, StepRow
-from .ops.ternary_product import DOT_FEATURE
 from .weights import WIDE_FEATURE, Image, Weight
 from .wgsl import Constant, Parameter, render
 

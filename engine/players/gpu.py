@@ -49,7 +49,9 @@ def open_gpu(adapter: str | None = None, limits: Mapping[str, int] | None = None
     caps = _caps(best)
     device = _request(best)
     lowered = {name: min(value, caps.limits[name]) for name, value in (limits or {}).items()}
-    return Gpu(replace(caps, limits={**caps.limits, **lowered}), device, _period_ns(device))
+    from .native import timestamp_period_ns
+
+    return Gpu(replace(caps, limits={**caps.limits, **lowered}), device, timestamp_period_ns(device))
 
 
 def _enumerate() -> list[Any]:
@@ -81,10 +83,3 @@ def _caps(adapter: Any) -> Caps:
 def _kebab(name: str) -> str:
     """WebGPU's camelCase limit name as wgpu-py spells it."""
     return "".join(f"-{c.lower()}" if c.isupper() else c for c in name)
-
-
-def _period_ns(device: Any) -> float:
-    """Nanoseconds a timestamp tick; WebGPU's unit is the nanosecond, wgpu-native hands out raw ticks."""
-    from wgpu.backends.wgpu_native import lib
-
-    return float(lib.wgpuQueueGetTimestampPeriod(device.queue._internal))

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from ..errors import PlayerError
 from ..plan import STEP_STRIDE_BYTES, Dispatch, DispatchTime, Plan, Slot, StepTime, Trace, validate
+from . import native
 from .clock import Clock
 from .gpu import Gpu, open_gpu
 from .ledger import Ledger
@@ -31,15 +31,6 @@ class WeightSource(Protocol):
 
     def parts(self, slot: Slot) -> Iterator[npt.NDArray[np.uint8]]:
         """The slot's content in pieces."""
-
-
-@dataclass(frozen=True)
-class _Launch:
-    """A dispatch, ready to encode: pipeline, bind group, grid."""
-
-    pipeline: Any
-    group: Any
-    dispatch: Dispatch
 
 
 def load(gpu: Gpu, plan: Plan, source: WeightSource) -> Session:
@@ -62,7 +53,8 @@ class Session:
         self.plan, self.gpu, self.device = plan, gpu, gpu.device
         self.ledger = Ledger(gpu.device)
         self.buffers: dict[str, Any] = {}
-        self.launches: dict[str, list[_Launch]] = {}
+        self.launches: dict[str, list[native.Launch]] = {}
+        self._handles: list[Any] = []  # wgpu objects whose native handles the launches hold
         self.load_ns = self.compile_ns = 0
 
     def fill(self, source: WeightSource) -> None:
@@ -106,17 +98,22 @@ class Session:
         self._settle()
         self.compile_ns = time.perf_counter_ns() - started
 
-    def _launch(self, dispatch: Dispatch, pipelines: dict[str, tuple[Any, Any]], groups: dict[object, Any]) -> _Launch:
+    def _launch(self, dispatch: Dispatch, pipelines: dict[str, tuple[Any, Any]], groups: dict[object, Any]) -> native.Launch:
         if dispatch.module not in pipelines:
             pipelines[dispatch.module] = self._pipeline(dispatch)
         layout, pipeline = pipelines[dispatch.module]
         key = (dispatch.module, dispatch.bindings)
         if key not in groups:
-            entries = [{"binding": 0, "resource": {"buffer": self.steps, "offset": 0, "size": STEP_STRIDE_BYTES}}]
-            entries += [{"binding": i, "resource": {"buffer": self.buffers[b.slot], "offset": b.offset, "size": b.bytes}}
-                        for i, b in enumerate(dispatch.bindings, 1)]
-            groups[key] = self.device.create_bind_group(layout=layout, entries=entries)
-        return _Launch(pipeline, groups[key], dispatch)
+            groups[key] = self._group(layout, dispatch)
+        self._handles += (pipeline, groups[key])
+        x, y, z = (side if isinstance(side, int) else -1 - self.plan.columns.index(side) for side in dispatch.grid)
+        return native.Launch(native.handle(pipeline), native.handle(groups[key]), (x, y, z), dispatch.label)
+
+    def _group(self, layout: Any, dispatch: Dispatch) -> Any:
+        entries = [{"binding": 0, "resource": {"buffer": self.steps, "offset": 0, "size": STEP_STRIDE_BYTES}}]
+        entries += [{"binding": i, "resource": {"buffer": self.buffers[b.slot], "offset": b.offset, "size": b.bytes}}
+                    for i, b in enumerate(dispatch.bindings, 1)]
+        return self.device.create_bind_group(layout=layout, entries=entries)
 
     def _pipeline(self, dispatch: Dispatch) -> tuple[Any, Any]:
         kinds = {"uniform": "uniform", "read": "read-only-storage", "read_write": "storage"}
@@ -158,19 +155,10 @@ class Session:
 
     def _encode(self, encoder: Any, step: int, clock: Clock) -> None:
         row = self.plan.steps[step]
-        offset = [step * STEP_STRIDE_BYTES]
-        runs: Sequence[Sequence[_Launch]] = [self.launches[row.program]]
-        if clock.timing == "dispatch":
-            runs = [[launch] for launch in runs[0]]
-        for run in runs:
-            compute = encoder.begin_compute_pass(**clock.next_pass(step, run[0].dispatch.label))
-            pipeline = None
-            for launch in run:
-                if launch.pipeline is not pipeline:
-                    pipeline = launch.pipeline
-                    compute.set_pipeline(pipeline)
-                compute.set_bind_group(0, launch.group, offset)
-                compute.dispatch_workgroups(*self.plan.step_grid(launch.dispatch, row))
+        launches = self.launches[row.program]
+        for run in [[launch] for launch in launches] if clock.timing == "dispatch" else [launches]:
+            compute = encoder.begin_compute_pass(**clock.next_pass(step, run[0].label))
+            native.encode(compute, run, row.values, step * STEP_STRIDE_BYTES)
             compute.end()
 
     def digests(self) -> dict[str, str]:
@@ -187,13 +175,14 @@ class Session:
         self.device.queue.write_buffer(self.buffers[slot], offset, data)
 
     def _settle(self) -> None:
-        """Wait until the device has done everything submitted (wgpu-py 0.32's own on_submitted_work_done_sync raises)."""
+        """Wait until the device has done everything submitted."""
         self.device.queue.submit([])
-        self.device._poll_wait()
+        native.wait(self.device)
         self.ledger.check()
 
     def close(self) -> None:
         """Free every buffer."""
         self.launches.clear()
+        self._handles.clear()
         self.buffers.clear()
         self.ledger.close()
