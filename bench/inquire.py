@@ -15,6 +15,7 @@ from tritmark.devices.base import Bundle, Device, Session, finished
 from tritmark.engine import inference
 from tritmark.engine.formats.model import Model, open_model
 from tritmark.engine.ops.sample import Sampling
+from tritmark.engine.tokenizers import load_tokenizer
 
 BURST_NS = 100_000_000  # how long the tokens of one play may be held back
 READ_BYTES = 16 << 20  # of one answer of the player
@@ -50,32 +51,57 @@ def logits(
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A prompt and the most tokens to add; one of ``stops`` ends the continuation and is not part of it."""
+    """What to continue, a text or token ids, and by how many tokens at most. ``chat``: the text is a user's message."""
 
     model: str
     format: str | None
-    prompt: Sequence[int]
+    prompt: str | Sequence[int]
     tokens: int
     sampling: Sampling
+    chat: bool = False
     activation: str | None = None
-    stops: frozenset[int] = frozenset()
 
 
-def generate(device: Device, request: Request) -> Iterator[list[int]]:
-    """The continuation's token ids, a few at a time as they become known."""
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Part of a continuation: its token ids and, of a text, what they spell."""
+
+    tokens: list[int]
+    text: str = ""
+
+
+def generate(device: Device, request: Request) -> Iterator[Piece]:
+    """The continuation as it becomes known, up to the token by which the model ends a text (left out)."""
     model = open_model(request.model)
+    if not isinstance(request.prompt, str):
+        for ids in generate_ids(device, model, request, request.prompt, stop_tokens(model)):
+            yield Piece(tokens=ids)
+        return
+    tokenizer = load_tokenizer(model.metadata)
+    message = [{"role": "user", "content": request.prompt}]
+    prompt = tokenizer.encode_chat(message) if request.chat else tokenizer.encode(request.prompt)
+    stream = tokenizer.stream()
+    for ids in generate_ids(device, model, request, prompt, frozenset(tokenizer.eos_ids)):
+        yield Piece(tokens=ids, text="".join(map(stream.push, ids)))
+    yield Piece(tokens=[], text=stream.flush())
+
+
+def generate_ids(
+    device: Device, model: Model, request: Request, prompt: Sequence[int], stops: frozenset[int]
+) -> Iterator[list[int]]:
+    """Token ids after ``prompt``, a few at a time, until one of ``stops`` or as many as requested."""
     fmt = inference.parse_format(request.format or own_format(model))
     with device.session() as session:
         compiled = inference.compile_generation(
-            model, fmt, request.prompt, request.tokens - 1, session.caps,
+            model, fmt, prompt, request.tokens - 1, session.caps,
             activation=request.activation, sampling=request.sampling,
         )  # fmt: skip
         session.load(Bundle(plan=compiled.plan, model=request.model, format=str(fmt)))
-        position = len(request.prompt)
+        position = len(prompt)
         for count in bursts(session, compiled.first_decode, len(compiled.plan.steps)):
             ids = np.frombuffer(session.read("tokens", 4 * position, 4 * count), "<u4").tolist()
             position += count
-            end = next((at for at, token in enumerate(ids) if token in request.stops), count)
+            end = next((at for at, token in enumerate(ids) if token in stops), count)
             yield ids[:end]
             if end < count:
                 return
@@ -95,7 +121,7 @@ def bursts(session: Session, first_decode: int, last: int) -> Iterator[int]:
 
 
 def stop_tokens(model: Model) -> frozenset[int]:
-    """The ids that end a text, as the model's metadata names them."""
+    """The ids that end a text, as the metadata of a model names them even where it has no tokenizer."""
     found = (model.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot"))
     return frozenset(token for token in found if isinstance(token, int))
 

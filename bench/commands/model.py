@@ -73,7 +73,9 @@ def logits(
 
 def generate(
     model: ModelOption,
-    prompt_tokens: Annotated[str, typer.Option(help="The token ids to continue, with commas between them.")],
+    prompt: Annotated[str | None, typer.Option(help="The text to continue.")] = None,
+    prompt_tokens: Annotated[str | None, typer.Option(help="Token ids to continue instead, as in 1,2,3.")] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="The prompt is a message in the model's chat format.")] = False,
     tokens: Annotated[int, typer.Option(help="Generate at most this many tokens.", min=1)] = 128,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     top_k: Annotated[int, typer.Option(help="0 keeps every token.")] = 0,
@@ -85,28 +87,35 @@ def generate(
     timeout_s: Timeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Continue a prompt, token by token, as it is generated."""
-    from tritmark.bench.inquire import Request, stop_tokens
+    """Continue a text, token by token, as it is generated."""
+    if (prompt is None) == (prompt_tokens is None):
+        raise typer.BadParameter("give either a text or token ids", param_hint="--prompt / --prompt-tokens")
+    from tritmark.bench.inquire import Request
     from tritmark.bench.inquire import generate as ask
     from tritmark.devices.host import open_device
-    from tritmark.engine.formats.model import open_model
     from tritmark.engine.ops.sample import Sampling
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-    ids = parse_tokens(prompt_tokens)
-    request = Request(model=model, format=format, prompt=ids, tokens=tokens, sampling=sampling, activation=activation,
-                      stops=stop_tokens(open_model(model)))  # fmt: skip
-    found: list[int] = []
-    for new in ask(open_device(device, timeout_s=timeout_s), request):
-        found += new
-        emit({"tokens": new}) if as_json else print(*new, end=" ", flush=True)
-    emit({"tokens": found, "count": len(found)}) if as_json else print()
+    given = parse_tokens(prompt_tokens) if prompt is None else prompt
+    request = Request(model=model, format=format, prompt=given, tokens=tokens, sampling=sampling, chat=chat,
+                      activation=activation)  # fmt: skip
+    ids: list[int] = []
+    text = ""
+    for piece in ask(open_device(device, timeout_s=timeout_s), request):
+        ids, text = ids + piece.tokens, text + piece.text
+        if as_json:
+            emit(vars(piece))
+        elif prompt is None:
+            print(*piece.tokens, end=" ", flush=True)
+        else:
+            print(piece.text, end="", flush=True)
+    emit({"text": text, "tokens": ids, "count": len(ids)}) if as_json else print()
 
 
-def parse_tokens(text: str) -> list[int]:
+def parse_tokens(text: str | None) -> list[int]:
     """Token ids from ``1,2,3``; a usage error for anything else."""
     try:
-        return [int(part) for part in text.split(",")]
+        return [int(part) for part in (text or "").split(",")]
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no list of token ids such as 1,2,3", param_hint="--tokens") from None
 

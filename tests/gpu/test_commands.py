@@ -59,6 +59,24 @@ def test_a_matrix_is_measured_recorded_and_predicted(tmp_path: Path) -> None:
     assert resumed == tally and len(read(out)) == 4
 
 
+def test_generation_streams_what_its_last_line_holds_and_repeats_by_seed() -> None:
+    sampled = ("--temperature", "1", "--top-k", "40", "--seed", "7")
+    runs = [tritmark("generate", "--model", "synthetic:tiny", "--prompt-tokens", "1,2,3", "--tokens", "12", *sampled,
+                     "--json") for _ in range(2)]  # fmt: skip
+    pieces = [json.loads(line)["tokens"] for line in runs[0].stdout.splitlines()]
+    assert (
+        sum(pieces[:-1], []) == pieces[-1] and len(pieces[-1]) == 12 and all(0 <= token < 512 for token in pieces[-1])
+    )
+    assert last(runs[0]) == last(runs[1])
+
+
+def test_generation_from_text_spells_its_tokens(golden: Path) -> None:
+    model = golden / "tiny-llama.tq2_0.gguf"
+    arguments = ("generate", "--model", model, "--prompt", "a song", "--tokens", "6")
+    found = last(tritmark(*arguments, "--json"))
+    assert 0 < found["count"] <= 6 and tritmark(*arguments).stdout == found["text"] + "\n"
+
+
 def test_devices_are_measured_and_probed() -> None:
     lines = [json.loads(line) for line in tritmark("devices", "--json").stdout.splitlines()]
     assert lines[-1]["devices"] == [line["device"] for line in lines[:-1]]
@@ -73,6 +91,7 @@ def test_devices_are_measured_and_probed() -> None:
         (("logits", "--model", "synthetic:tiny", "--tokens", "1,512"), "token 512 is outside the vocabulary 0..511"),
         (("logits", "--model", "synthetic:tiny", "--tokens", "1", "--device", "host:nonesuch"), "nonesuch"),
         (("logits", "--model", "synthetic:tiny", "--tokens", ",".join(["1"] * 2049)), "context of 2048"),
+        (("generate", "--model", "synthetic:tiny", "--prompt", "hi"), "give token ids instead of text"),
         (("logits", "--model", "synthetic:tiny", "--tokens", "1", "--out", "/nowhere/logits.npy"), "/nowhere"),
     ],
 )
