@@ -118,11 +118,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let tokens = group.y;
     if (first_tile >= range.y || tokens * 8u >= step.count) { return; }
     var value = row_values(first_tile, row, tokens);
-    for (var t = 0u; t < TILES; t += TILE_STEP) {
+    #for o in OUT_TILES
+    {
+        let t = o * TILE_STEP;
         let tile = range.x + first_tile + t;
         let at = tile / TILE_STEP * 32u + row;
-        if (first_tile + t >= range.y || at >= ROWS) { return; }
-        for (var i = 0u; i < min(8u, step.count - tokens * 8u); i++) {
+        let inside = first_tile + t < range.y && at < ROWS;
+        for (var first = 0u; first < 8u; first += TOKENS) {
+        #for k in TOKENS
+        {
+        let i = first + k;
+        if (inside && tokens * 8u + i < step.count) {
             let token = tokens * 8u + i;
             let result = finished(value[2u * t + i / 4u][i % 4u], tile, row, token);
 #if GATED
@@ -131,5 +137,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             store(at, token, result);
 #endif
         }
+        }
+        #end
+        }
     }
+    #end
 }

@@ -1,10 +1,9 @@
 // y (N) = W (N, K ternary) . q (K int8), one token: norm and quantisation in front, residual or gate behind.
-// A workgroup owns TILES tiles of 32 rows; a thread one row of each and every SLICES-th block of 256 columns.
+// A workgroup owns TILES tiles of 32 rows; a thread one row of each and every SLICES-th unit of its columns.
 #include "lib/exact.wgsl"
 #include "unpack"
 #include "lib/dot4.wgsl"
 #include "lib/epilogue.wgsl"
-
 #include "lib/words.wgsl"
 @group(0) @binding(auto) var<storage, read> scales: array<f32>;          // (rows), or [tile][block][32 rows]
 @group(0) @binding(auto) var<uniform> range: vec4<u32>;                  // first tile of this dispatch, tiles
@@ -28,45 +27,61 @@ var<workgroup> code_sum: atomic<i32>;
 var<workgroup> partial: array<i32, TILES * WG>;
 
 alias Tiles = array<i32, TILES>;
+alias Words = array<vec2<u32>, TILES * BATCH>;
+const UNITS: u32 = BLOCKS * LOADS / BATCH;   // a unit is BATCH loads of a row, in flight together
 
-// Adds the dots of one block of TILES rows, 32 apart; every activation is read once for all of them.
-fn block_dots(sum: ptr<function, Tiles>, first_tile: u32, row: u32, block: u32) {
-    for (var load = 0u; load < LOADS; load++) {
-        var words: array<vec2<u32>, TILES>;
-        #for t in TILES
-        {
-            let tile = min(first_tile + t, range.y - 1u);
-            words[t] = loaded(((tile * BLOCKS + block) * LOADS + load) * 32u + row);
-        }
+fn fetched(first_tile: u32, row: u32, unit: u32) -> Words {
+    var words: Words;
+    #for t in TILES
+    {
+        let at = (min(first_tile + t, range.y - 1u) * BLOCKS * LOADS + unit * BATCH) * 32u + row;
+        #for b in BATCH
+        words[t * BATCH + b] = loaded(at + b * 32u);
         #end
-        #for part in PARTS
-        {
+    }
+    #end
+    return words;
+}
+
+// Adds the dots of one unit of TILES rows, 32 apart; every activation is read once for all of them.
+fn unit_dots(sum: ptr<function, Tiles>, words: Words, unit: u32) {
+    let act = unit * BATCH / LOADS * 64u;
+    let first = unit * BATCH % LOADS;
+    #for b in BATCH
+    #for part in PARTS
+    {
         var state: array<vec2<u32>, TILES>;
         #for t in TILES
-        state[t] = opened(words[t][part]);
+        state[t] = opened(words[t * BATCH + b][part]);
         #end
         for (var l = 0u; l < WORD_QUADS; l++) {
-            let act = acts[block * 64u + quad_at(load * PARTS + part, l)];
+            let quad = acts[act + quad_at((first + b) * PARTS + part, l)];
             #for t in TILES
             {
                 let turn = shown(state[t]);
-                (*sum)[t] += dot4(quad_of(turn), act);
+                (*sum)[t] += dot4(quad_of(turn), quad);
                 state[t] = rest_of(turn);
             }
             #end
         }
-        }
-        #end
     }
+    #end
+    #end
 }
 
 // One thread's share of its rows: int32 dots, or with block scales (SLICES is 1 then) the bits of float sums over blocks.
-fn shares(first_tile: u32, row: u32, slice: u32) -> Tiles {
+// `ahead` is the first unit, fetched before the activations were ready.
+fn shares(first_tile: u32, row: u32, slice: u32, ahead_of: Words) -> Tiles {
+    var ahead = ahead_of;
     var total = Tiles();
-    for (var block = slice; block < BLOCKS; block += SLICES) {
+    var dots = Tiles();
+    for (var unit = slice; unit < UNITS; unit += SLICES) {
+        let now = ahead;
+        if (unit + SLICES < UNITS) { ahead = fetched(first_tile, row, unit + SLICES); }
+        unit_dots(&dots, now, unit);
 #if BLOCK_SCALES
-        var dots = Tiles();
-        block_dots(&dots, first_tile, row, block);
+        if ((unit + 1u) * BATCH % LOADS != 0u) { continue; }
+        let block = unit * BATCH / LOADS;
         var ones = 0;
         for (var quad = 0u; quad < 64u; quad++) { ones += dot4(0x01010101u, acts[block * 64u + quad]); }
         #for t in TILES
@@ -75,11 +90,14 @@ fn shares(first_tile: u32, row: u32, slice: u32) -> Tiles {
             total[t] = bitcast<i32>(sealed(bitcast<f32>(total[t]) + mul(f32(dots[t] - ones), scale)));
         }
         #end
-#else
-        block_dots(&total, first_tile, row, block);
+        dots = Tiles();
 #endif
     }
+#if BLOCK_SCALES
     return total;
+#else
+    return dots;
+#endif
 }
 
 fn row_value(tile: u32, t: u32, row: u32, act_scale: f32) -> f32 {
@@ -96,6 +114,8 @@ fn row_value(tile: u32, t: u32, row: u32, act_scale: f32) -> f32 {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let first_tile = group.x * TILES;
+    let ahead = fetched(first_tile, thread % 32u, min(thread / 32u, UNITS - 1u));
     if (thread == 0u) { atomicStore(&code_sum, 0); }                      // visible after the barriers of norm_lanes
     let scale = code_scales(norm_lanes(0u, thread));
     var sum = 0;
@@ -106,8 +126,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     atomicAdd(&code_sum, sum);
     workgroupBarrier();
-    let first_tile = group.x * TILES;
-    let dots = shares(first_tile, thread % 32u, thread / 32u);
+    let dots = shares(first_tile, thread % 32u, thread / 32u, ahead);
     #for t in TILES
     partial[t * WG + thread] = dots[t];
     #end

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..formats import resident
 from ..graph import Node, Value
 from ..plan import Caps, Cost
 from ..steps import StepRow
@@ -77,6 +78,7 @@ class TernaryProduct:
             emit.dispatch(
                 "ternary_matmul",
                 {**self.constants(emit.caps), "WG": group, "TILES": tiles_per_thread, "TILE_STEP": least,
+                 "OUT_TILES": tiles_per_thread // least, "TOKENS": 1 if emit.caps.kind == "cpu" else TOKEN_TILE,
                  "RESIDUAL": len(node.inputs) > 3, "UNIFORM": serves_uniform(emit.caps, q), "M": q.shape[0]},
                 {**buffers, **self.buffers(node.inputs[3:], node.outputs[0], emit), "q": q, "act_scale": scale, "act_sum": code_sum},
                 (-(-tiles * TILE_ROWS // (group * tiles_per_thread)), -(-tokens // TOKEN_TILE), 1),
@@ -119,7 +121,7 @@ class NormedProduct:
         weight = self.product.weight
         tiles_per_group = tiles_a_group(weight, self.product.activation, emit.caps)
         constants = {**self.product.constants(emit.caps), **norm_constants(weight.cols, self.norm.eps),
-                     "UNIFORM": serves_uniform(emit.caps, x, norm_weight), "SLICES": slices(weight), "TILES": tiles_per_group, "RESIDUAL": len(node.inputs) > 2,
+                     "UNIFORM": serves_uniform(emit.caps, x, norm_weight), "SLICES": slices(weight, emit.caps), "BATCH": batch(weight, emit.caps), "TILES": tiles_per_group, "RESIDUAL": len(node.inputs) > 2,
                      "OUT_TILES": tiles_per_group // 2 if self.product.activation else tiles_per_group}
         for first, tiles, buffers in emit.tile_ranges(weight, 2 if self.product.activation else 1):
             emit.dispatch("ternary_matvec", constants,
@@ -129,9 +131,15 @@ class NormedProduct:
                           self.product.cost(1, tiles), self.product.includes())
 
 
-def slices(weight: Weight) -> int:
-    """Threads that share a row's blocks: at most 8, so that a workgroup has at most 256 threads."""
-    return 1 if weight.scaling == "block" else min(8, weight.blocks)
+def batch(weight: Weight, caps: Caps) -> int:
+    """Loads of a row that are in flight together: a block's on a GPU, one on a processor, whose loads do not overlap."""
+    return 1 if caps.kind == "cpu" else resident.KINDS[weight.kind].words // resident.KINDS[weight.kind].parts
+
+
+def slices(weight: Weight, caps: Caps) -> int:
+    """Threads that share a row; block scales add up in order, in one thread."""
+    most = 8 if caps.kind == "cpu" else caps.limit("maxComputeInvocationsPerWorkgroup") // 32
+    return 1 if weight.scaling == "block" else min(most, 16, weight.blocks)
 
 
 def tiles_a_group(weight: Weight, activation: str | None, caps: Caps) -> int:
@@ -145,7 +153,7 @@ def tiles_a_group(weight: Weight, activation: str | None, caps: Caps) -> int:
 
 def matvec_storage_bytes(weight: Weight, activation: str | None, caps: Caps) -> int:
     """Workgroup memory that the fused kernel needs."""
-    group = 32 * slices(weight) * tiles_a_group(weight, activation, caps) * 4
+    group = 32 * slices(weight, caps) * tiles_a_group(weight, activation, caps) * 4
     return weight.blocks * 256 + group + LANE_BYTES
 
 

@@ -34,10 +34,14 @@ fn norm_lanes(first: u32, thread: u32) -> vec2<f32> {
     }
     workgroupBarrier();
     if (thread == 0u) {
+        var sum = group_sum[0];
+        var top = group_top[0];
         for (var group = 1u; group < 16u; group++) {
-            group_sum[0] = sealed(group_sum[0] + group_sum[group]);
-            group_top[0] = max(group_top[0], group_top[group]);
+            sum = sealed(sum + group_sum[group]);
+            top = max(top, group_top[group]);
         }
+        group_sum[0] = sum;
+        group_top[0] = top;
     }
     workgroupBarrier();
     return vec2<f32>(group_sum[0], group_top[0]);
