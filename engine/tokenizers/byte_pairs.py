@@ -30,6 +30,8 @@ SPLIT = "|".join((
 class BytePairs:
     """Encodes text without special tokens, and gives the bytes that a token stands for."""
 
+    space_prefix = False
+
     def __init__(self, vocabulary: Vocabulary, metadata: Mapping[str, Any]) -> None:
         pre = metadata.get(PREFIX + "pre")
         if pre not in PRE_TOKENIZERS:
@@ -70,15 +72,21 @@ def _merges(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _library_model(vocabulary: Vocabulary, merges: list[tuple[str, str]]) -> Any:
-    from tokenizers import Regex, Tokenizer
+    from tokenizers import Tokenizer
     from tokenizers.models import BPE
-    from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 
     for rank, (left, right) in enumerate(merges):
         absent = next((text for text in (left, right, left + right) if text not in vocabulary.ids), None)
         if absent is not None:
-            raise FormatError(f"merge {rank} ({left!r:.40} {right!r:.40}) needs the token {absent!r:.80}, which is missing")
+            raise FormatError(f"merge {rank}, {left!r:.40} {right!r:.40}, needs the missing token {absent!r:.80}")
     model = Tokenizer(BPE(dict(vocabulary.ids), merges, ignore_merges=True))
-    letters = ByteLevel(add_prefix_space=False, use_regex=False)
-    model.pre_tokenizer = Sequence([Split(Regex(SPLIT), "isolated"), letters])  # type: ignore[assignment]
+    model.pre_tokenizer = pre_tokenizer()
     return model
+
+
+def pre_tokenizer() -> Any:
+    """The library's object that cuts text into pieces and writes their bytes as letters."""
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
+
+    return Sequence([Split(Regex(SPLIT), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)])

@@ -16,7 +16,7 @@ from ..errors import FormatError
 
 TIMEOUT_S = 10.0  # a template takes milliseconds; the start of Python 0.1 s, more on a busy machine
 KEY = "tokenizer.chat_template"
-COMMAND = [sys.executable, "-m", "tritmark.engine.tokenizers.template_process"]
+COMMAND = [sys.executable, "-P", "-m", "tritmark.engine.tokenizers.template_process"]
 
 
 def render_chat(template: str, messages: Sequence[Mapping[str, str]], **variables: Any) -> str:
@@ -25,14 +25,15 @@ def render_chat(template: str, messages: Sequence[Mapping[str, str]], **variable
     FormatError where the template is not valid, refuses these messages, or takes more than it may.
     """
     request = {"template": template, "variables": {"messages": [dict(message) for message in messages], **variables}}
+    advice = "use a plain prompt"
     try:
         done = subprocess.run(COMMAND, input=json.dumps(request), capture_output=True, text=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        raise FormatError(f"{KEY} was stopped after {TIMEOUT_S:g} s; it may loop for ever, use a plain prompt") from None
+        raise FormatError(f"{KEY} was stopped after {TIMEOUT_S:g} s, it may loop for ever; {advice}") from None
     try:
         answer = json.loads(done.stdout)
     except ValueError:
-        raise FormatError(f"{KEY} made its process end with exit status {done.returncode}; use a plain prompt") from None
+        raise FormatError(f"{KEY} made its process end with exit status {done.returncode}; {advice}") from None
     if "error" in answer:
         raise FormatError(f"{KEY} failed: {answer['error']}")
     return str(answer["text"])

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from heapq import heapify, heappop, heappush
 from typing import Any
 
 from ..errors import FormatError
-from .vocabulary import Kind, Vocabulary, check_length, read_list
+from .vocabulary import Kind, Vocabulary, check_length, read_flag, read_list
 
 SPACE = "\u2581"  # stands for a space inside tokens
 BYTE_TEXTS = [f"<0x{byte:02X}>" for byte in range(256)]
@@ -27,7 +27,8 @@ Encode = Callable[[str], list[int]]
 class Spm:
     """Encodes text without special tokens, and gives the bytes that a token stands for."""
 
-    def __init__(self, vocabulary: Vocabulary, metadata: Any) -> None:
+    def __init__(self, vocabulary: Vocabulary, metadata: Mapping[str, Any]) -> None:
+        self.space_prefix = read_flag(metadata, "add_space_prefix", True)
         scores = read_list(metadata, "scores", (float, int))
         check_length(scores, "scores", len(vocabulary.tokens))
         _check_scores(scores)

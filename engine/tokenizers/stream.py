@@ -20,7 +20,7 @@ class TextStream:
         self._decoder = _Utf8(errors="replace")
 
     def push(self, index: int) -> str:
-        """The text that token ``index`` completes, often all of its own; FormatError for an id beyond the vocabulary."""
+        """The text that token ``index`` completes, mostly its own; FormatError for an id beyond the vocabulary."""
         piece, special = self._piece(index), self._is_special(index)
         if self._space_prefix and self._opens_text and not special:
             piece = piece.removeprefix(b" ")

@@ -17,7 +17,7 @@ ERROR_MAX = 200
 
 
 def render(template: str, variables: dict[str, Any]) -> str:
-    """As Hugging Face's chat templates are meant to run: blocks trimmed, loop controls, ``raise_exception``, ``tojson``."""
+    """What the template yields under the settings that Hugging Face's chat templates are written for."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,

@@ -1,8 +1,8 @@
-"""A model's tokenizer from its GGUF metadata: special tokens and the space rule here, the merging in one of two families."""
+"""A model's tokenizer from its GGUF metadata: special tokens and spaces are handled here, merging in two families."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..errors import FormatError
@@ -17,12 +17,20 @@ SILENT = {Kind.CONTROL, Kind.UNKNOWN}  # tokens that are no text
 
 
 class Family(Protocol):
-    def encode(self, text: str) -> list[int]: ...
+    """What the kinds of vocabulary differ in."""
 
-    def piece(self, index: int) -> bytes: ...
+    space_prefix: bool  # text that begins, or follows a special token, gets a space before it
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of ``text``, in which nothing is a special token."""
+
+    def piece(self, index: int) -> bytes:
+        """The bytes that a token of ordinary text stands for."""
 
 
-FAMILIES = {"llama": Spm, "gpt2": BytePairs}  # tokenizer.ggml.model
+FAMILIES: dict[str, Callable[[Vocabulary, Mapping[str, Any]], Family]] = {  # tokenizer.ggml.model
+    "llama": Spm, "gpt2": BytePairs,
+}
 
 
 def load_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
@@ -44,7 +52,6 @@ class Tokenizer:
         self._special_ids = {index for _, index in self._specials}
         self._starts = _marks(metadata, "bos", vocabulary.bos_id, default=vocabulary.bos_id is not None)
         self._ends = _marks(metadata, "eos", vocabulary.eos_id, default=False)
-        self._space_prefix = isinstance(family, Spm) and read_flag(metadata, "add_space_prefix", True)
         self._template = _chat_template(metadata)
         self.bos_id, self.eos_ids = vocabulary.bos_id, set(vocabulary.eos_ids)
 
@@ -61,7 +68,7 @@ class Tokenizer:
         opens = True  # SentencePiece puts a space before the text's first word, and before the first after a special
         for part in self._split(text, parse_special):
             if isinstance(part, str):
-                ids += self._family.encode(" " + part if opens and self._space_prefix else part)
+                ids += self._family.encode(" " + part if opens and self._family.space_prefix else part)
             else:
                 ids.append(part)
             opens = not isinstance(part, str)
@@ -75,7 +82,7 @@ class Tokenizer:
     def stream(self, from_start: bool = False) -> TextStream:
         """For the tokens of an answer as they come. ``from_start``: no text came before them, so the space that
         encoding puts before the first word is left out."""
-        return TextStream(self._piece, self._is_special, self._space_prefix, from_start)
+        return TextStream(self._piece, self._is_special, self._family.space_prefix, from_start)
 
     def chat(self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> str:
         """``messages`` in the model's own chat format. The text holds its special tokens, mostly BOS too: see
