@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import tokenizer_samples as samples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tritmark.engine.formats.huggingface_tokenizer import tokenizer_metadata
 from tritmark.engine.tokenizers import load_tokenizer
 from tritmark.engine.tokenizers.spm import ScoredMerger, ranked_pairs
 from tritmark.engine.tokenizers.vocabulary import read_vocabulary
@@ -83,3 +86,17 @@ def test_unknown_characters_become_bytes_or_the_unknown_token() -> None:
     for scores in ([0.0, 0.0, 0.0, -1.0, -2.0, -3.0, -4.0], [0.0] * 7):  # merged by the library, then by the rule
         tokenizer = load_tokenizer(with_bytes | bare | samples.keys(scores=scores))
         assert tokenizer.encode("abé你a", add_special=False) == [5, 0, 0, 3]
+
+
+def test_a_trained_model_gives_the_ids_of_sentencepiece(tmp_path: Path) -> None:
+    sentencepiece = pytest.importorskip("sentencepiece")
+    source = "The quick brown fox jumps over the lazy dog, again and again; thereafter nothing is quicker.\n"
+    (tmp_path / "text").write_text(source * 20)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(tmp_path / "text"), model_prefix=str(tmp_path / "tokenizer"), vocab_size=360, model_type="bpe",
+        byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, minloglevel=2)
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+    tokenizer = load_tokenizer(tokenizer_metadata(tmp_path, {"bos_token_id": 1}, processor.vocab_size()))
+    for text in (source.strip(), "then  again, foxes", "  é quick 你 nothing ", "browner\tdogs"):
+        assert tokenizer.encode(text, add_special=False) == processor.encode(text)
+        assert tokenizer.decode(processor.encode(text)) == text
