@@ -65,7 +65,9 @@ def test_generation_streams_what_its_last_line_holds_and_repeats_by_seed() -> No
                      "--json") for _ in range(2)]  # fmt: skip
     pieces = [json.loads(line)["tokens"] for line in runs[0].stdout.splitlines()]
     assert (
-        sum(pieces[:-1], []) == pieces[-1] and len(pieces[-1]) == 12 and all(0 <= token < 512 for token in pieces[-1])
+        [token for piece in pieces[:-1] for token in piece] == pieces[-1]
+        and len(pieces[-1]) == 12
+        and all(0 <= token < 512 for token in pieces[-1])
     )
     assert last(runs[0]) == last(runs[1])
 
