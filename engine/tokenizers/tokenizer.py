@@ -53,11 +53,16 @@ class Tokenizer:
         self._starts = _marks(metadata, "bos", vocabulary.bos_id, default=vocabulary.bos_id is not None)
         self._ends = _marks(metadata, "eos", vocabulary.eos_id, default=False)
         self._template = _chat_template(metadata)
-        self.bos_id, self.eos_ids = vocabulary.bos_id, set(vocabulary.eos_ids)
+        self.bos_id, self.eos_ids = vocabulary.bos_id, vocabulary.eos_ids
 
     @property
     def vocab_size(self) -> int:
         return len(self._vocabulary.tokens)
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether ``chat`` and ``encode_chat`` have a format to write; False for 1bitLLM's models."""
+        return self._template is not None
 
     def encode(self, text: str, add_special: bool = True, parse_special: bool = True) -> list[int]:
         """Token ids of ``text``. ``add_special``: with the BOS and EOS the file asks for. ``parse_special``: "<s>" and

@@ -73,6 +73,11 @@ def test_a_template_that_runs_for_ever_is_stopped(template: str, monkeypatch: py
         with_template(template).chat(MESSAGES)
 
 
+def test_a_model_tells_whether_it_has_a_template() -> None:
+    assert load_tokenizer(METADATA).has_chat_template
+    assert not load_tokenizer(samples.spm({"a": -1.0})).has_chat_template
+
+
 def test_a_model_without_a_template_says_so() -> None:
     with pytest.raises(FormatError, match="no chat format"):
         load_tokenizer(samples.spm({"a": -1.0})).chat(MESSAGES)
