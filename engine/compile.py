@@ -1,7 +1,7 @@
 """Graphs to a Plan: fuse, lower every node, tile below the binding limit, give every value a slot.
 
-Slots of scratch values are whole buffers, shared by values whose lifetimes do not meet: WebGPU tracks usage per buffer, so
-parts of one arena could not be read and written in the same dispatch.
+Slots of scratch values are whole buffers, shared by values whose lifetimes do not meet: WebGPU tracks usage per buffer,
+so parts of one arena could not be read and written in the same dispatch.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Compiler:
         last_use = {value: index for index, node in enumerate(graph.nodes) for value in (*node.inputs, *node.outputs)}
         for index, node in enumerate(graph.nodes):
             self._lower(node)
-            for value in {*node.inputs, *node.outputs}:
+            for value in dict.fromkeys((*node.inputs, *node.outputs)):  # in order: equal cases, equal plans
                 if value.role == "scratch" and last_use[value] == index:
                     self.pool.release(value)
         return tuple(self.dispatches)
@@ -87,9 +87,16 @@ class Compiler:
             self.pool.release(value)
         self.temporary = []
 
-    def dispatch(self, kernel: str, constants: Mapping[str, Constant], buffers: Mapping[str, object],
-                 grid: tuple[int | str, int | str, int | str], label: str, cost: Cost,
-                 includes: Mapping[str, str] | None = None) -> None:
+    def dispatch(
+        self,
+        kernel: str,
+        constants: Mapping[str, Constant],
+        buffers: Mapping[str, object],
+        grid: tuple[int | str, int | str, int | str],
+        label: str,
+        cost: Cost,
+        includes: Mapping[str, str] | None = None,
+    ) -> None:
         module = render(kernel, constants, includes)
         missing = {p.name for p in module.parameters} ^ buffers.keys()
         if missing:
@@ -101,15 +108,19 @@ class Compiler:
     def tile_ranges(self, weight: Weight, multiple: int) -> Sequence[tuple[int, int, dict[str, object]]]:
         """Cut the tiles of ``weight`` so that each part is bindable: below the limit, at an aligned offset."""
         if weight.id not in self.slots:
-            self.slots[weight.id] = Slot(id=weight.id, bytes=weight.bytes, role="weight", ranges=(self.image.reserve(weight.id, weight.bytes),))
+            self.slots[weight.id] = Slot(
+                id=weight.id, bytes=weight.bytes, role="weight", ranges=(self.image.reserve(weight.id, weight.bytes),)
+            )
         step = multiple
         while step * weight.tile_bytes % self.caps.limit("minStorageBufferOffsetAlignment"):
             step += multiple
         limit = self.caps.limit("maxStorageBufferBindingSize")
         most = weight.tiles if weight.bytes <= limit else limit // (step * weight.tile_bytes) * step
         if most == 0:
-            raise PlanError(f"{weight.id}: one tile of {step * weight.tile_bytes:,} bytes exceeds the binding limit {limit:,}")
-        found = []
+            raise PlanError(
+                f"{weight.id}: one tile of {step * weight.tile_bytes:,} bytes exceeds the binding limit {limit:,}"
+            )
+        found: list[tuple[int, int, dict[str, object]]] = []
         for first in range(0, weight.tiles, most):
             tiles = min(most, weight.tiles - first)
             window = Window(weight.id, first * weight.tile_bytes, tiles * weight.tile_bytes)
@@ -120,7 +131,9 @@ class Compiler:
         """The whole buffer of the scales of ``weight``."""
         name = f"{weight.id}.scales"
         if name not in self.slots:
-            self.slots[name] = Slot(id=name, bytes=weight.scale_bytes, role="weight", ranges=(self.image.reserve(name, weight.scale_bytes),))
+            self.slots[name] = Slot(
+                id=name, bytes=weight.scale_bytes, role="weight", ranges=(self.image.reserve(name, weight.scale_bytes),)
+            )
         return Window(name, 0, weight.scale_bytes)
 
     def _range(self, first: int, tiles: int) -> Window:
@@ -148,18 +161,32 @@ class Compiler:
         """Give a persistent value its own slot."""
         if value.id not in self.slots:
             ranges = (self.image.reserve(value.id, value.bytes),) if value.role == "weight" else ()
-            self.slots[value.id] = Slot(id=value.id, bytes=value.bytes, role=value.role, inline=value.inline, ranges=ranges)
+            self.slots[value.id] = Slot(
+                id=value.id, bytes=value.bytes, role=value.role, inline=value.inline, ranges=ranges
+            )
 
-    def plan(self, programs: Mapping[str, tuple[Dispatch, ...]], rows: Iterable[StepRow], probes: Sequence[Probe]) -> Plan:
+    def plan(
+        self, programs: Mapping[str, tuple[Dispatch, ...]], rows: Iterable[StepRow], probes: Sequence[Probe]
+    ) -> Plan:
         """The Plan of all ``programs``."""
-        table = b"".join(first.to_bytes(4, "little") + tiles.to_bytes(4, "little") + bytes(RANGE_STRIDE_BYTES - 8)
-                         for first, tiles in self.ranges)
+        table = b"".join(
+            first.to_bytes(4, "little") + tiles.to_bytes(4, "little") + bytes(RANGE_STRIDE_BYTES - 8)
+            for first, tiles in self.ranges
+        )
         slots = [*self.slots.values()]
         if table:
             slots.append(Slot(id="ranges", bytes=len(table), role="input", inline=table))
         slots += [Slot(id=slot, bytes=size, role="scratch") for slot, size in self.pool.sizes.items()]
-        return Plan(modules=self.modules, slots=tuple(slots), programs=programs, columns=COLUMNS,
-                    steps=tuple(row.to_step() for row in rows), probes=tuple(probes), files={self.image.file: self.image.bytes}, features=self._features())
+        return Plan(
+            modules=self.modules,
+            slots=tuple(slots),
+            programs=programs,
+            columns=COLUMNS,
+            steps=tuple(row.to_step() for row in rows),
+            probes=tuple(probes),
+            files={self.image.file: self.image.bytes},
+            features=self._features(),
+        )
 
     def _features(self) -> tuple[str, ...]:
         """What the shader texts need beyond WebGPU's core."""

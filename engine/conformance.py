@@ -1,6 +1,7 @@
 """Plans that tell whether a device computes what the exact kernels rely on.
 
-The probe tries the arithmetic itself; the golden plan runs a tiny model to the end. Both carry the digests they must give:
+The probe tries the arithmetic itself; the golden plan runs a tiny model to the end. Both carry the digests they must
+give:
 the probe's is computed by NumPy on the spot, those of models are committed in digests.json (a test recomputes them).
 """
 
@@ -26,6 +27,7 @@ from .weights import Image
 PAIRS = 4096
 GOLDEN_MODEL = "synthetic:tiny"
 GOLDEN_WORKLOAD = "decode:4@12"
+PRESET_TOKENS = (1, 2, 3, 5, 7, 11)
 DIGESTS = Path(__file__).parent / "digests.json"
 
 
@@ -63,8 +65,13 @@ def golden_plan(caps: Caps, format: str) -> Plan:
     return replace(plan, probes=tuple(replace(probe, expect=expected[probe.name]) for probe in plan.probes))
 
 
+def preset_key(spec: str) -> str:
+    """The key of a synthetic preset's logits in digests.json."""
+    return f"{spec} logits:{','.join(map(str, PRESET_TOKENS))}"
+
+
 @cache
 def known_digests() -> dict[str, dict[str, str]]:
-    """"model workload" -> probe name -> SHA-256, equal on every exact device."""
+    """ "model workload" -> probe name -> SHA-256, equal on every exact device."""
     found: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
     return found

@@ -1,7 +1,7 @@
 """A program before compilation: a flat list of nodes over coarse ops.
 
-A Value is an array with a name; a Node applies an Op to values. The builder checks shapes as it appends, so that a graph
-that exists is well formed. What an op means, how it runs and what it costs is the op's own business (ops/).
+A Value is an array with a name; a Node applies an Op to values. The builder checks shapes as it appends, so that a
+graph that exists is well formed. What an op means, how it runs and what it costs is the op's own business (ops/).
 """
 
 from __future__ import annotations
@@ -57,11 +57,15 @@ class Graph:
     tokens: int
     nodes: list[Node] = field(default_factory=list)
 
-    def add(self, op: Op, inputs: Sequence[Value], label: str, outputs: Sequence[Value] | None = None) -> tuple[Value, ...]:
+    def add(
+        self, op: Op, inputs: Sequence[Value], label: str, outputs: Sequence[Value] | None = None
+    ) -> tuple[Value, ...]:
         """Append a node; ``outputs`` names existing values to write, else fresh scratch of the op's shapes."""
         if outputs is None:
-            outputs = [Value(f"{self.name}.{len(self.nodes)}.{i}", shape, dtype)
-                       for i, (shape, dtype) in enumerate(op.shapes(tuple(inputs)))]
+            outputs = [
+                Value(f"{self.name}.{len(self.nodes)}.{i}", shape, dtype)
+                for i, (shape, dtype) in enumerate(op.shapes(tuple(inputs)))
+            ]
         self.nodes.append(Node(op, tuple(inputs), tuple(outputs), label))
         return tuple(outputs)
 

@@ -43,7 +43,9 @@ def parse_format(text: str) -> Format:
 
 @dataclass(frozen=True)
 class Workload:
-    """``prefill:N``: N prompt tokens. ``decode:N@D``: N generated tokens after D positions (at least the first token)."""
+    """``prefill:N``: N prompt tokens. ``decode:N@D``: N generated tokens after D positions (at least the first
+    token).
+    """
 
     kind: str
     tokens: int
@@ -97,27 +99,54 @@ def synthetic_prompt(vocabulary: int, tokens: int) -> list[int]:
     return [(7 + i * 2654435761) % (1 << 32) % vocabulary for i in range(tokens)]
 
 
-def compile_workload(model: Model, fmt: Format, workload: Workload, caps: Caps, *, activation: str | None = None,
-                     chunk: int | None = None, sampling: Sampling | None = None) -> Compiled:
+def compile_workload(
+    model: Model,
+    fmt: Format,
+    workload: Workload,
+    caps: Caps,
+    *,
+    activation: str | None = None,
+    chunk: int | None = None,
+    sampling: Sampling | None = None,
+) -> Compiled:
     """The benchmark Plan of ``workload``; probes "tokens" (all ids) and "logits" (of the last step)."""
     config = read_config(model, activation)
     prompt = synthetic_prompt(config.vocabulary, workload.prompt)
-    return compile_generation(model, fmt, prompt, workload.generated, caps, activation=activation, chunk=chunk,
-                              sampling=sampling)
+    return compile_generation(
+        model, fmt, prompt, workload.generated, caps, activation=activation, chunk=chunk, sampling=sampling
+    )
 
 
-def compile_generation(model: Model, fmt: Format, prompt: Sequence[int], generate: int, caps: Caps, *,
-                       activation: str | None = None, chunk: int | None = None, sampling: Sampling | None = None) -> Compiled:
+def compile_generation(
+    model: Model,
+    fmt: Format,
+    prompt: Sequence[int],
+    generate: int,
+    caps: Caps,
+    *,
+    activation: str | None = None,
+    chunk: int | None = None,
+    sampling: Sampling | None = None,
+) -> Compiled:
     """Prefill of ``prompt`` in chunks, which yields the first token, then ``generate`` decode steps, a token each."""
     family = _Family(model, fmt, prompt, len(prompt) + generate, caps, activation, chunk, sampling or Sampling())
     rows = [*prefill_rows(len(prompt), family.chunk), *decode_rows(len(prompt), generate)]
-    probes = [Probe(name="tokens", slot="tokens", offset=0, bytes=(len(prompt) + generate + 1) * 4),
-              Probe(name="logits", slot="logits", offset=0, bytes=family.config.vocabulary * 4)]
+    probes = [
+        Probe(name="tokens", slot="tokens", offset=0, bytes=(len(prompt) + generate + 1) * 4),
+        Probe(name="logits", slot="logits", offset=0, bytes=family.config.vocabulary * 4),
+    ]
     return family.compiled(rows, probes)
 
 
-def compile_logits(model: Model, tokens: Sequence[int], fmt: Format, caps: Caps, *, activation: str | None = None,
-                   chunk: int | None = None) -> Compiled:
+def compile_logits(
+    model: Model,
+    tokens: Sequence[int],
+    fmt: Format,
+    caps: Caps,
+    *,
+    activation: str | None = None,
+    chunk: int | None = None,
+) -> Compiled:
     """Logits of all positions: slot and probe "logits_all", f32 (len(tokens), V)."""
     family = _Family(model, fmt, tokens, len(tokens), caps, activation, chunk, Sampling())
     size = len(tokens) * family.config.vocabulary * 4
@@ -128,8 +157,17 @@ def compile_logits(model: Model, tokens: Sequence[int], fmt: Format, caps: Caps,
 class _Family:
     """The programs that share one model's buffers."""
 
-    def __init__(self, model: Model, fmt: Format, prompt: Sequence[int], longest: int, caps: Caps, activation: str | None,
-                 chunk: int | None, sampling: Sampling) -> None:
+    def __init__(
+        self,
+        model: Model,
+        fmt: Format,
+        prompt: Sequence[int],
+        longest: int,
+        caps: Caps,
+        activation: str | None,
+        chunk: int | None,
+        sampling: Sampling,
+    ) -> None:
         self.config = config = read_config(model, activation)
         check_tokens(prompt, config, longest)
         self.caps, self.sampling = caps, sampling
@@ -157,7 +195,9 @@ class _Family:
         compiler = Compiler(self.caps, self.image)
         programs = {name: compiler.program(graph) for name, graph in graphs.items()}
         first_decode = next((i for i, row in enumerate(rows) if row.program == "decode"), len(rows))
-        return Compiled(compiler.plan(programs, rows, probes), self.image, tuple(rows), graphs, self.config, first_decode)
+        return Compiled(
+            compiler.plan(programs, rows, probes), self.image, tuple(rows), graphs, self.config, first_decode
+        )
 
 
 def check_tokens(tokens: Sequence[int], config: Config, longest: int) -> None:
@@ -168,7 +208,9 @@ def check_tokens(tokens: Sequence[int], config: Config, longest: int) -> None:
         if not 0 <= token < config.vocabulary:
             raise PlanError(f"token {token} is outside the vocabulary 0..{config.vocabulary - 1}")
     if longest > config.context:
-        raise PlanError(f"{longest} positions exceed the model's context of {config.context}; shorten the prompt or the run")
+        raise PlanError(
+            f"{longest} positions exceed the model's context of {config.context}; shorten the prompt or the run"
+        )
 
 
 def default_chunk(caps: Caps, config: Config) -> int:

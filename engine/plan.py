@@ -1,13 +1,14 @@
 """Caps, Plan and Trace: the three values that everything else makes, carries or compares.
 
 A Plan is data only and straight-line: shader texts, buffer slots, named dispatch lists and a table of steps. A player
-turns it into a Trace. This module knows their shape, their JSON and what makes a Plan valid for a device; it must not know
-models, kernels or any GPU library, and it imports only the standard library.
+turns it into a Trace. This module knows their shape, their JSON and what makes a Plan valid for a device; it must not
+know models, kernels or any GPU library, and it imports only the standard library.
 """
 
 from __future__ import annotations
 
 import base64
+import builtins
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -59,7 +60,7 @@ class Slot:
     id: str
     bytes: int
     role: str
-    inline: bytes | None = None
+    inline: builtins.bytes | None = None
     ranges: tuple[Range, ...] = ()
 
 
@@ -158,23 +159,35 @@ class Plan:
         return x, y, z
 
     def to_json(self) -> dict[str, Any]:
-        slots = [{**asdict(s), "inline": base64.b64encode(s.inline).decode() if s.inline is not None else None}
-                 for s in self.slots]
+        slots = [
+            {**asdict(s), "inline": base64.b64encode(s.inline).decode() if s.inline is not None else None}
+            for s in self.slots
+        ]
         return {
-            "format": self.format, "flavour": self.flavour, "features": list(self.features), "files": dict(self.files),
-            "modules": dict(self.modules), "slots": slots,
+            "format": self.format,
+            "flavour": self.flavour,
+            "features": list(self.features),
+            "files": dict(self.files),
+            "modules": dict(self.modules),
+            "slots": slots,
             "programs": {name: [asdict(d) for d in dispatches] for name, dispatches in self.programs.items()},
-            "columns": list(self.columns), "steps": [[s.program, *s.values] for s in self.steps],
+            "columns": list(self.columns),
+            "steps": [[s.program, *s.values] for s in self.steps],
             "probes": [asdict(p) for p in self.probes],
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
         if data.get("format") != PLAN_FORMAT:
-            raise PlanError(f"plan format {data.get('format')!r} is not {PLAN_FORMAT}; use the same tritmark on both sides")
+            raise PlanError(
+                f"plan format {data.get('format')!r} is not {PLAN_FORMAT}; use the same tritmark on both sides"
+            )
         return cls(
-            modules=data["modules"], files=data["files"], columns=tuple(data["columns"]),
-            features=tuple(data["features"]), flavour=data["flavour"],
+            modules=data["modules"],
+            files=data["files"],
+            columns=tuple(data["columns"]),
+            features=tuple(data["features"]),
+            flavour=data["flavour"],
             slots=tuple(_slot_from_json(s) for s in data["slots"]),
             programs={name: tuple(_dispatch_from_json(d) for d in ds) for name, ds in data["programs"].items()},
             steps=tuple(Step(program=row[0], values=tuple(row[1:])) for row in data["steps"]),
@@ -221,20 +234,35 @@ class Trace:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Trace:
-        return cls(**{**data, "steps": tuple(StepTime(**s) for s in data["steps"]),
-                      "dispatches": tuple(DispatchTime(**d) for d in data["dispatches"])})
+        return cls(
+            **{
+                **data,
+                "steps": tuple(StepTime(**s) for s in data["steps"]),
+                "dispatches": tuple(DispatchTime(**d) for d in data["dispatches"]),
+            }
+        )
 
 
 def _slot_from_json(data: Mapping[str, Any]) -> Slot:
     inline = None if data["inline"] is None else base64.b64decode(data["inline"])
-    return Slot(id=data["id"], bytes=data["bytes"], role=data["role"], inline=inline,
-                ranges=tuple(Range(**r) for r in data["ranges"]))
+    return Slot(
+        id=data["id"],
+        bytes=data["bytes"],
+        role=data["role"],
+        inline=inline,
+        ranges=tuple(Range(**r) for r in data["ranges"]),
+    )
 
 
 def _dispatch_from_json(data: Mapping[str, Any]) -> Dispatch:
     x, y, z = data["grid"]
-    return Dispatch(module=data["module"], bindings=tuple(Binding(**b) for b in data["bindings"]), grid=(x, y, z),
-                    label=data["label"], cost=Cost(**data["cost"]))
+    return Dispatch(
+        module=data["module"],
+        bindings=tuple(Binding(**b) for b in data["bindings"]),
+        grid=(x, y, z),
+        label=data["label"],
+        cost=Cost(**data["cost"]),
+    )
 
 
 def validate(plan: Plan, caps: Caps) -> None:
@@ -275,7 +303,8 @@ def _slot_problems(plan: Plan, slot: Slot, caps: Caps) -> Iterator[str]:
     if slot.bytes <= 0 or slot.bytes % 4:
         yield f"slot {slot.id}: {slot.bytes} bytes is not a positive multiple of 4"
     if slot.bytes > caps.limit("maxBufferSize"):
-        yield f"slot {slot.id} needs {slot.bytes:,} bytes; {caps.adapter} allows buffers of {caps.limit('maxBufferSize'):,}"
+        most = caps.limit("maxBufferSize")
+        yield f"slot {slot.id} needs {slot.bytes:,} bytes; {caps.adapter} allows buffers of {most:,}"
     if slot.inline is not None and slot.ranges:
         yield f"slot {slot.id} has both inline and file content"
     if slot.inline is not None and len(slot.inline) > slot.bytes:
@@ -293,8 +322,9 @@ def _dispatch_problems(plan: Plan, where: str, dispatch: Dispatch, caps: Caps) -
     if dispatch.module not in plan.modules:
         yield f"{where} uses the unlisted module {dispatch.module[:12]}"
     storage = [b for b in dispatch.bindings if b.access != "uniform"]
-    if len(storage) > caps.limit("maxStorageBuffersPerShaderStage"):
-        yield f"{where} binds {len(storage)} storage buffers; {caps.adapter} allows {caps.limit('maxStorageBuffersPerShaderStage')}"
+    most = caps.limit("maxStorageBuffersPerShaderStage")
+    if len(storage) > most:
+        yield f"{where} binds {len(storage)} storage buffers; {caps.adapter} allows {most}"
     for binding in dispatch.bindings:
         yield from _binding_problems(plan, where, binding, caps)
     written = {b.slot for b in dispatch.bindings if b.access == "read_write"}

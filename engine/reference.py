@@ -1,4 +1,6 @@
-"""The NumPy reference: runs graphs by their ops' references, bit for bit what exact kernels compute. Slow on purpose."""
+"""The NumPy reference: runs graphs by their ops' references, bit for bit what exact kernels compute. Slow on
+purpose.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,14 @@ class Reference:
             for value, array in zip(node.outputs, node.op.reference(row, inputs), strict=True):
                 target = self._array(value, scratch)
                 if target.shape[1:] == array.shape[1:]:
-                    target[:len(array)] = array
+                    target[: len(array)] = array
                 else:
-                    target[:len(array), columns:columns + array.shape[1]] = array
+                    target[: len(array), columns : columns + array.shape[1]] = array
 
     def _array(self, value: Value, scratch: dict[str, Array]) -> Array:
         home = scratch if value.role == "scratch" else self.arrays
         if value.id not in home:
             home[value.id] = np.zeros(value.shape, DTYPES[value.dtype])
             if value.inline is not None:
-                home[value.id].reshape(-1).view(np.uint8)[:len(value.inline)] = np.frombuffer(value.inline, np.uint8)
+                home[value.id].reshape(-1).view(np.uint8)[: len(value.inline)] = np.frombuffer(value.inline, np.uint8)
         return home[value.id]

@@ -1,7 +1,8 @@
 """Weights of a program as the device holds them, and the image file that their slots are cut from.
 
-A Weight describes one buffer: which tensors of the model it joins, their resident kind and their tiling. The image is the
-virtual file of all weights laid end to end; its bytes are made from the model when somebody reads them, a part at a time.
+A Weight describes one buffer: which tensors of the model it joins, their resident kind and their tiling. The image is
+the virtual file of all weights laid end to end; its bytes are made from the model when somebody reads them, a part at a
+time.
 """
 
 from __future__ import annotations
@@ -50,10 +51,17 @@ class Weight:
         return -(-self.cols // BLOCK_COLUMNS)
 
     def layout(self, caps: Caps) -> dict[str, int | bool]:
-        """Constants of lib/words.wgsl: words of a load, loads of a block, and whether a 64-bit load brings both words."""
+        """Constants of lib/words.wgsl: words of a load, loads of a block, and whether a 64-bit load brings both
+        words.
+        """
         kind = resident.KINDS[self.kind]
         pairs = kind.parts == 2
-        return {"PARTS": kind.parts, "LOADS": kind.words // kind.parts, "PAIRS": pairs, "WIDE": pairs and loads_wide(caps)}
+        return {
+            "PARTS": kind.parts,
+            "LOADS": kind.words // kind.parts,
+            "PAIRS": pairs,
+            "WIDE": pairs and loads_wide(caps),
+        }
 
     @property
     def tile_bytes(self) -> int:

@@ -1,9 +1,10 @@
-"""Renders a kernel: constants prelude, ``#include``, ``#if``, ``#for``, automatic binding numbers. The shader is its own
-signature.
+"""Renders a kernel: constants prelude, ``#include``, ``#if``, ``#for``, automatic binding numbers. The shader is its
+own signature.
 
 A kernel is one file of ``kernels/`` with one entry point ``main``. Constants become WGSL ``const`` lines, because a
-function-scope array may not be sized by an ``override``. Flags decide ``#if NAME`` / ``#else`` / ``#endif``. The lines between
-``#for t in TILES`` and ``#end`` are written TILES times: register tiles stay in registers only where no loop indexes them.
+function-scope array may not be sized by an ``override``. Flags decide ``#if NAME`` / ``#else`` / ``#endif``. The lines
+between ``#for t in TILES`` and ``#end`` are written TILES times: register tiles stay in registers only where no loop
+indexes them.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ class Module:
 def render(kernel: str, constants: Mapping[str, Constant], includes: Mapping[str, str] | None = None) -> Module:
     """The module of ``kernels/<kernel>.wgsl``.
 
-    ``constants``: bools are flags for ``#if``; ints become u32 and floats f32 constants. ``includes`` replaces the name in
-    ``#include "<name>"`` (``{"unpack": "lib/unpack_tq1_0.wgsl"}``). Raises PlanError for unknown names in the shader.
+    ``constants``: bools are flags for ``#if``; ints become u32 and floats f32 constants. ``includes`` replaces the name
+    in ``#include "<name>"`` (``{"unpack": "lib/unpack_tq1_0.wgsl"}``). Raises PlanError for unknown names in the
+    shader.
     """
     return _render(kernel, tuple(sorted(constants.items())), tuple(sorted((includes or {}).items())))
 

@@ -21,6 +21,7 @@ class GgufFile:
 
     def __init__(self, path: Path) -> None:
         self.path: Path = path
+        self.one_scale = False
         self._data = _map(path)
         try:
             self._header = read_header(self._data)

@@ -44,6 +44,7 @@ class HuggingFaceModel:
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
         self.path: Path = folder
+        self.one_scale = False
         self.name = name or folder.resolve().name
         self._config = read_json(folder / "config.json")
         self._shards = _Shards(folder)

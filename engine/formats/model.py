@@ -68,6 +68,10 @@ class Model(Protocol):
     def path(self) -> Path | None:
         """The file, None where there is none."""
 
+    @property
+    def one_scale(self) -> bool:
+        """Whether each ternary tensor is known, unread, to have a single scale."""
+
     def packed(self, name: str) -> np.ndarray:
         """The tensor's bytes exactly as a GGUF stores them: uint8 (rows, row_bytes)."""
 

@@ -64,7 +64,8 @@ def tiled(packed: np.ndarray, type_: str, rows: int, cols: int) -> np.ndarray:
 def untiled(words: np.ndarray, type_: str, rows: int, cols: int) -> np.ndarray:
     """The inverse of ``tiled``: uint8 (rows, row_bytes); ternary rows come without scales (52 or 64 bytes a block)."""
     tiles, blocks, loads, _, parts = words.shape
-    staged = np.ascontiguousarray(words.transpose(0, 3, 1, 2, 4)).reshape(tiles * TILE_ROWS, blocks, loads * parts)[:rows]
+    rowwise = np.ascontiguousarray(words.transpose(0, 3, 1, 2, 4))
+    staged = rowwise.reshape(tiles * TILE_ROWS, blocks, loads * parts)[:rows]
     return _from_words(staged.view(np.uint8), type_, cols)
 
 
@@ -100,7 +101,10 @@ def weight_words(model: Model, name: str, resident: str, tiles: slice | None = N
 
 def scale_layout(model: Model, name: str) -> str:
     """"row" where all blocks of each row share a scale, else "block". Reads trits only where a scale is 0."""
-    return "row" if _row_scales(model, tensor_info(model, name)) is not None else "block"
+    info = tensor_info(model, name)
+    if model.one_scale and info.type in TERNARY:
+        return "row"
+    return "row" if _row_scales(model, info) is not None else "block"
 
 
 def weight_row_scales(model: Model, name: str) -> np.ndarray:

@@ -45,6 +45,7 @@ class SyntheticModel:
     """The Model of ``synthetic:SIZE`` or ``synthetic:SIZE?seed=N``; ternary tensors are tq2_0."""
 
     path: Path | None = None
+    one_scale = True  # of each ternary tensor, so that nobody need generate it to find out
 
     def __init__(self, spec: str) -> None:
         self.size, self.seed = _parse(spec)

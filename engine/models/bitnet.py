@@ -1,7 +1,8 @@
 """The BitNet b1.58 transformer as ordinary functions over the graph builder (Ma et al. 2024, arXiv 2402.17764).
 
-A layer: norm and quantise, q/k/v in one product, rotary embedding and cache write, attention, sub-norm and output product
-with the residual, norm and quantise, gate and up in one product with the gate, sub-norm and down product with the residual.
+A layer: norm and quantise, q/k/v in one product, rotary embedding and cache write, attention, sub-norm and output
+product with the residual, norm and quantise, gate and up in one product with the gate, sub-norm and down product with
+the residual.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ class BitNet:
 
     def hidden(self, graph: Graph, tokens: Value) -> Value:
         """Hidden states (M, E) after the last layer, of the step's tokens."""
-        x, = graph.add(Embed(self.matrix("token_embd"), graph.tokens), [tokens], "embed")
+        (x,) = graph.add(Embed(self.matrix("token_embd"), graph.tokens), [tokens], "embed")
         for layer in range(self.config.layers):
             x = self._layer(graph, x, f"blk.{layer}")
         return x
 
     def logits(self, graph: Graph, x: Value, out: Value, last: bool) -> None:
         """Write the head's logits of the last token (1, V) or of all (M, V) to ``out``."""
-        normed, = graph.add(RmsNorm(self.config.eps, last), [x, self.vector("output_norm")], "output_norm")
+        (normed,) = graph.add(RmsNorm(self.config.eps, last), [x, self.vector("output_norm")], "output_norm")
         head = self.matrix("token_embd" if self.config.tied else "output")
         graph.add(DenseProduct(head), [normed], "head", [out])
 
@@ -52,8 +53,8 @@ class BitNet:
         codes = self._quantized(graph, x, f"{blk}.attn_norm")
         qkv = self._stack(graph, codes, blk, ("attn_q", "attn_k", "attn_v"))
         keys, values = self._cache(f"{blk}.keys"), self._cache(f"{blk}.values")
-        queries, = graph.add(RopeCache(c.heads, c.kv_heads, c.head), [qkv, self._rope(), keys, values], f"{blk}.rope")
-        a, = graph.add(Attend(c.heads, c.kv_heads, c.head, self.longest), [queries, keys, values], f"{blk}.attend")
+        (queries,) = graph.add(RopeCache(c.heads, c.kv_heads, c.head), [qkv, self._rope(), keys, values], f"{blk}.rope")
+        (a,) = graph.add(Attend(c.heads, c.kv_heads, c.head, self.longest), [queries, keys, values], f"{blk}.attend")
         x = self._onto(graph, self._quantized(graph, a, f"{blk}.attn_sub_norm"), f"{blk}.attn_output", x)
         gated = self._gated(graph, self._quantized(graph, x, f"{blk}.ffn_norm"), blk)
         return self._onto(graph, self._quantized(graph, gated, f"{blk}.ffn_sub_norm"), f"{blk}.ffn_down", x)
@@ -77,7 +78,11 @@ class BitNet:
         out = Value(f"{graph.name}.{len(graph.nodes)}.parts", (graph.tokens, total))
         column = 0
         for weight in weights:
-            op = TernaryProduct(weight, None, total, column) if weight.ternary else DenseProduct(weight, True, total, column)
+            op = (
+                TernaryProduct(weight, None, total, column)
+                if weight.ternary
+                else DenseProduct(weight, True, total, column)
+            )
             graph.add(op, codes, weight.id, [out])
             column += weight.rows
         return out
@@ -97,18 +102,28 @@ class BitNet:
         if not aligned or any(not p.ternary or p.scaling != parts[0].scaling for p in parts):
             return None
         if key not in self.weights:
-            self.weights[key] = Weight(key, self.model, tuple(p.parts[0] for p in parts), parts[0].kind,
-                                       sum(p.rows for p in parts), parts[0].cols, pair, parts[0].scaling)
+            self.weights[key] = Weight(
+                key,
+                self.model,
+                tuple(p.parts[0] for p in parts),
+                parts[0].kind,
+                sum(p.rows for p in parts),
+                parts[0].cols,
+                pair,
+                parts[0].scaling,
+            )
         return self.weights[key]
 
     def matrix(self, name: str) -> Weight:
         """The weight of one tensor: held as trits where it is exactly ternary, else as the file holds it."""
         if name not in self.weights:
             info = self.model.tensors[f"{name}.weight"]
-            held_ternary = name.startswith("blk.") and (info.type in TERNARY or resident.is_ternary(self.model, info.name))
+            held_ternary = name.startswith("blk.") and (
+                info.type in TERNARY or resident.is_ternary(self.model, info.name)
+            )
             scaling = resident.scale_layout(self.model, info.name) if held_ternary else "none"
-            self.weights[name] = Weight(name, self.model, (info.name,), self.resident if held_ternary else info.type,
-                                        *info.shape, scaling=scaling)
+            kind = self.resident if held_ternary else info.type
+            self.weights[name] = Weight(name, self.model, (info.name,), kind, info.rows, info.cols, scaling=scaling)
         return self.weights[name]
 
     def vector(self, name: str) -> Value:

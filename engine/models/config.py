@@ -43,30 +43,53 @@ class Config:
     def linear_shapes(self) -> Iterator[tuple[str, int, int]]:
         """(name within the layer, out, in) of the seven projections."""
         e, f, kv = self.embedding, self.feed_forward, self.kv_width
-        yield from (("attn_q", e, e), ("attn_k", kv, e), ("attn_v", kv, e), ("attn_output", e, e),
-                    ("ffn_gate", f, e), ("ffn_up", f, e), ("ffn_down", e, f))
+        yield from (
+            ("attn_q", e, e),
+            ("attn_k", kv, e),
+            ("attn_v", kv, e),
+            ("attn_output", e, e),
+            ("ffn_gate", f, e),
+            ("ffn_up", f, e),
+            ("ffn_down", e, f),
+        )
 
     def norm_shapes(self) -> Iterator[tuple[str, int]]:
-        yield from (("attn_norm", self.embedding), ("attn_sub_norm", self.embedding), ("ffn_norm", self.embedding),
-                    ("ffn_sub_norm", self.feed_forward))
+        yield from (
+            ("attn_norm", self.embedding),
+            ("attn_sub_norm", self.embedding),
+            ("ffn_norm", self.embedding),
+            ("ffn_sub_norm", self.feed_forward),
+        )
 
 
 def read_config(model: Model, activation: str | None = None) -> Config:
-    """The configuration of ``model``. Raises FormatError for other architectures and for metadata its tensors contradict."""
+    """The configuration of ``model``. Raises FormatError for other architectures and for metadata its tensors
+    contradict.
+    """
     keys = _Keys(model.metadata, str(model.metadata.get("general.architecture")), model.name)
     if keys.architecture not in ARCHITECTURES:
-        raise FormatError(f"{model.name}: architecture {keys.architecture!r} is not BitNet ({', '.join(ARCHITECTURES)})")
+        raise FormatError(
+            f"{model.name}: architecture {keys.architecture!r} is not BitNet ({', '.join(ARCHITECTURES)})"
+        )
     embedding = tensor_info(model, "token_embd.weight")
     if len(embedding.shape) != 2:
         raise FormatError(f"{model.name}: token_embd.weight has shape {embedding.shape}, not (vocabulary, embedding)")
     heads = keys.integer("attention.head_count")
     config = Config(
-        architecture=keys.architecture, embedding=keys.integer("embedding_length"),
-        feed_forward=keys.integer("feed_forward_length"), layers=keys.integer("block_count"), heads=heads,
-        kv_heads=keys.integer("attention.head_count_kv", heads), vocabulary=embedding.shape[0],
-        context=keys.integer("context_length"), eps=keys.number("attention.layer_norm_rms_epsilon", 1e-5),
-        rope_base=keys.number("rope.freq_base", 10000.0), rope_scale=1 / keys.number("rope.scaling.factor", 1.0),
-        activation=_activation(model, keys, embedding.shape[0], activation), tied="output.weight" not in model.tensors)
+        architecture=keys.architecture,
+        embedding=keys.integer("embedding_length"),
+        feed_forward=keys.integer("feed_forward_length"),
+        layers=keys.integer("block_count"),
+        heads=heads,
+        kv_heads=keys.integer("attention.head_count_kv", heads),
+        vocabulary=embedding.shape[0],
+        context=keys.integer("context_length"),
+        eps=keys.number("attention.layer_norm_rms_epsilon", 1e-5),
+        rope_base=keys.number("rope.freq_base", 10000.0),
+        rope_scale=1 / keys.number("rope.scaling.factor", 1.0),
+        activation=_activation(model, keys, embedding.shape[0], activation),
+        tied="output.weight" not in model.tensors,
+    )
     _check(model, config, keys)
     return config
 
@@ -104,13 +127,17 @@ def _activation(model: Model, keys: _Keys, vocabulary: int, override: str | None
 def _check(model: Model, config: Config, keys: _Keys) -> None:
     """The tensors must have the shapes that the metadata promise."""
     if config.embedding % config.heads or config.heads % config.kv_heads or config.head % 4:
-        raise FormatError(f"{model.name}: {config.embedding} dimensions do not split into {config.heads} heads of a multiple "
-                          f"of 4, shared by {config.kv_heads} cache heads")
+        raise FormatError(
+            f"{model.name}: {config.embedding} dimensions do not split into {config.heads} heads of a multiple "
+            f"of 4, shared by {config.kv_heads} cache heads"
+        )
     if keys.integer("rope.dimension_count", config.head) != config.head or config.head > 256:
         raise FormatError(f"{model.name}: rotary embedding of part of a head, or heads above 256, are not supported")
     if keys.integer("vocab_size", config.vocabulary) != config.vocabulary:
-        raise FormatError(f"{model.name}: metadata promise {keys.integer('vocab_size')} tokens, "
-                          f"token_embd.weight has {config.vocabulary}")
+        raise FormatError(
+            f"{model.name}: metadata promise {keys.integer('vocab_size')} tokens, "
+            f"token_embd.weight has {config.vocabulary}"
+        )
     _expect(model, "token_embd.weight", (config.vocabulary, config.embedding))
     _expect(model, "output_norm.weight", (config.embedding,))
     if not config.tied:

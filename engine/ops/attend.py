@@ -22,7 +22,9 @@ Partial = tuple[Array, Array, Array]
 
 @dataclass(frozen=True)
 class Attend:
-    """(queries (M, H D), keys, values (HKV, context, D) fp16) -> (M, H D). ``longest``: most positions any step attends to."""
+    """(queries (M, H D), keys, values (HKV, context, D) fp16) -> (M, H D). ``longest``: most positions any step attends
+    to.
+    """
 
     heads: int
     kv_heads: int
@@ -33,7 +35,7 @@ class Attend:
         return ((inputs[0].shape, "f32"),)
 
     def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        queries = inputs[0][:step.count].reshape(step.count, self.heads, self.head)
+        queries = inputs[0][: step.count].reshape(step.count, self.heads, self.head)
         shared = self.heads // self.kv_heads
         keys, values = (np.repeat(cache.astype(np.float32), shared, axis=0) for cache in inputs[1:])
         rows = [self._token(queries[i], keys, values, step.position + i + 1) for i in range(step.count)]
@@ -64,23 +66,41 @@ class Attend:
 
     def lower(self, node: Node, emit: Emitter) -> None:
         queries, keys, values = node.inputs
-        constants = {"HEADS": self.heads, "D": self.head, "CONTEXT": keys.shape[1], "SHARED": self.heads // self.kv_heads,
-                     "SCALE": self.head**-0.5, "WG": max(32, self.head // 2) if emit.caps.kind == "cpu" else 128,
-                     "UNIFORM": serves_uniform(emit.caps, queries), "M": queries.shape[0]}
+        constants = {
+            "HEADS": self.heads,
+            "D": self.head,
+            "CONTEXT": keys.shape[1],
+            "SHARED": self.heads // self.kv_heads,
+            "SCALE": self.head**-0.5,
+            "WG": max(32, self.head // 2) if emit.caps.kind == "cpu" else 128,
+            "UNIFORM": serves_uniform(emit.caps, queries),
+            "M": queries.shape[0],
+        }
         caches = {"queries": queries, "keys": keys, "values": values}
         tokens = queries.shape[0]
-        cost = Cost(bytes=2 * self.longest * self.kv_heads * self.head * 2 + queries.bytes * 2,
-                    operations=4 * tokens * self.longest * self.heads * self.head)
+        cost = Cost(
+            bytes=2 * self.longest * self.kv_heads * self.head * 2 + queries.bytes * 2,
+            operations=4 * tokens * self.longest * self.heads * self.head,
+        )
         if tokens > 1 or self.longest <= KV_CHUNK:
-            emit.dispatch("attend", constants, {**caches, "y": node.outputs[0]}, (self.heads, "count", 1), node.label, cost)
+            emit.dispatch(
+                "attend", constants, {**caches, "y": node.outputs[0]}, (self.heads, "count", 1), node.label, cost
+            )
             return
         chunks = -(-self.longest // KV_CHUNK)
         partials = Value(f"{node.outputs[0].id}.partials", (self.heads * chunks * (2 + self.head),))
         split = {**constants, "CHUNKS": chunks}
-        emit.dispatch("attend_split", split, {**caches, "partials": partials}, (self.heads, "kv_chunks", 1), node.label, cost)
-        emit.dispatch("attend_join", {"HEADS": self.heads, "D": self.head, "CHUNKS": chunks},
-                      {"partials": partials, "y": node.outputs[0]}, (-(-self.heads * self.head // 128), 1, 1),
-                      f"{node.label}.join", Cost(bytes=partials.bytes))
+        emit.dispatch(
+            "attend_split", split, {**caches, "partials": partials}, (self.heads, "kv_chunks", 1), node.label, cost
+        )
+        emit.dispatch(
+            "attend_join",
+            {"HEADS": self.heads, "D": self.head, "CHUNKS": chunks},
+            {"partials": partials, "y": node.outputs[0]},
+            (-(-self.heads * self.head // 128), 1, 1),
+            f"{node.label}.join",
+            Cost(bytes=partials.bytes),
+        )
 
 
 def _folded(a: Partial, b: Partial) -> Partial:

@@ -1,7 +1,8 @@
-"""Product with a dense matrix: the output head on float activations, and projections that a file does not hold as trits.
+"""Product with a dense matrix: the output head on float activations, and projections that a file does not hold as
+trits.
 
-The sum of a row, by definition: in each block of 256 columns four interleaved sums, joined (0 + 1) + (2 + 3); blocks added
-in order.
+The sum of a row, by definition: in each block of 256 columns four interleaved sums, joined (0 + 1) + (2 + 3); blocks
+added in order.
 """
 
 from __future__ import annotations
@@ -25,17 +26,19 @@ def dense_dot(x: Array, weight: Array) -> Array:
     """x (M, K) . weight (N, K)^T in the order above -> (M, N)."""
     blocks = []
     for first in range(0, x.shape[1], 256):
-        a, b = x[:, first:first + 256], weight[:, first:first + 256]
+        a, b = x[:, first : first + 256], weight[:, first : first + 256]
         sums = np.zeros((x.shape[0], weight.shape[0], 4), np.float32)
         for quad in range(0, a.shape[1], 4):
-            sums = sums + a[:, None, quad:quad + 4] * b[None, :, quad:quad + 4]
+            sums = sums + a[:, None, quad : quad + 4] * b[None, :, quad : quad + 4]
         blocks.append(exact.sum4(sums))
     return exact.in_order(np.stack(blocks), axis=0)
 
 
 @dataclass(frozen=True)
 class DenseProduct:
-    """(x (M, K)) -> (M, N), or from codes: (codes, scale, code sum[, residual]) -> (M, N) in a matrix of ``stride`` columns."""
+    """(x (M, K)) -> (M, N), or from codes: (codes, scale, code sum[, residual]) -> (M, N) in a matrix of ``stride``
+    columns.
+    """
 
     weight: Weight
     codes: bool = False
@@ -48,28 +51,48 @@ class DenseProduct:
 
     def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         rows = step.count if self.codes else min(step.count, inputs[0].shape[0])
-        x = inputs[0][:rows, :self.weight.cols].astype(np.float32)
+        x = inputs[0][:rows, : self.weight.cols].astype(np.float32)
         weight = self.weight.host_dense()
-        y = np.concatenate([dense_dot(x, weight[i:i + ROWS_AT_ONCE]) for i in range(0, len(weight), ROWS_AT_ONCE)], axis=1)
+        y = np.concatenate(
+            [dense_dot(x, weight[i : i + ROWS_AT_ONCE]) for i in range(0, len(weight), ROWS_AT_ONCE)], axis=1
+        )
         if self.codes:
-            y = y * (self.weight.scales()[None, :self.weight.rows] * inputs[1][:rows, None])
+            y = y * (self.weight.scales()[None, : self.weight.rows] * inputs[1][:rows, None])
         return (inputs[3][:rows] + y if len(inputs) > 3 else y,)
 
     def lower(self, node: Node, emit: Emitter) -> None:
         weight, tokens = self.weight, node.outputs[0].shape[0]
         tiles_a_group = 8 if emit.caps.kind == "cpu" else 1
-        constants = {"QUADS": padded(weight.cols) // 4 if self.codes else weight.cols // 4, "BLOCKS": weight.blocks, **weight.layout(emit.caps),
-                     "ROWS": weight.rows, "STRIDE": self.stride or weight.rows, "COLUMN": self.column, "CODES": self.codes,
-                     "RESIDUAL": len(node.inputs) > 3, "WG": 32 * min(8, weight.blocks), "TILES": tiles_a_group,
-                     "UNIFORM": not self.codes and serves_uniform(emit.caps, node.inputs[0]), "M": tokens}
+        constants = {
+            "QUADS": padded(weight.cols) // 4 if self.codes else weight.cols // 4,
+            "BLOCKS": weight.blocks,
+            **weight.layout(emit.caps),
+            "ROWS": weight.rows,
+            "STRIDE": self.stride or weight.rows,
+            "COLUMN": self.column,
+            "CODES": self.codes,
+            "RESIDUAL": len(node.inputs) > 3,
+            "WG": 32 * min(8, weight.blocks),
+            "TILES": tiles_a_group,
+            "UNIFORM": not self.codes and serves_uniform(emit.caps, node.inputs[0]),
+            "M": tokens,
+        }
         buffers: dict[str, object] = {"x": node.inputs[0]}
         if self.codes:
             buffers = {"q": node.inputs[0], "act_scale": node.inputs[1], "row_scale": emit.scales(weight)}
         if len(node.inputs) > 3:
             buffers["residual"] = node.inputs[3]
         for first, tiles, window in emit.tile_ranges(weight, 1):
-            cost = Cost(bytes=tiles * weight.tile_bytes + tokens * (weight.cols + tiles * 32) * 4,
-                        operations=2 * tokens * tiles * 32 * weight.cols)
-            emit.dispatch("dense_product", constants, {**window, **buffers, "y": node.outputs[0]},
-                          (-(-tiles // tiles_a_group), "count" if tokens > 1 else 1, 1), f"{node.label}@{first}" if first else node.label, cost,
-                          {"dense": f"lib/dense_{weight.kind}.wgsl"})
+            cost = Cost(
+                bytes=tiles * weight.tile_bytes + tokens * (weight.cols + tiles * 32) * 4,
+                operations=2 * tokens * tiles * 32 * weight.cols,
+            )
+            emit.dispatch(
+                "dense_product",
+                constants,
+                {**window, **buffers, "y": node.outputs[0]},
+                (-(-tiles // tiles_a_group), "count" if tokens > 1 else 1, 1),
+                f"{node.label}@{first}" if first else node.label,
+                cost,
+                {"dense": f"lib/dense_{weight.kind}.wgsl"},
+            )

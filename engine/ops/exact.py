@@ -1,4 +1,6 @@
-"""NumPy twins of kernels/lib/exact.wgsl and half.wgsl: the same + - * on float32 in the same order, so the same bits."""
+"""NumPy twins of kernels/lib/exact.wgsl and half.wgsl: the same + - * on float32 in the same order, so the same
+bits.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,16 @@ def logarithm(x: F32) -> F32:
     n = ((bits >> np.uint32(23)).astype(np.int32) - 127).astype(np.float32)
     m = ((bits & np.uint32(0x007FFFFF)) + np.uint32(0x3F3504F3)).view(np.float32) - f32(1)
     p = np.full_like(m, 7.03768361e-2)
-    for coefficient in (-1.15146101e-1, 1.16769984e-1, -1.24201410e-1, 1.42493233e-1, -1.66680574e-1, 2.00007141e-1,
-                        -2.49999940e-1, 3.33333313e-1):
+    for coefficient in (
+        -1.15146101e-1,
+        1.16769984e-1,
+        -1.24201410e-1,
+        1.42493233e-1,
+        -1.66680574e-1,
+        2.00007141e-1,
+        -2.49999940e-1,
+        3.33333313e-1,
+    ):
         p = p * m + f32(coefficient)
     square = m * m
     y = (p * m * square + n * f32(-2.12194440e-4)) - f32(0.5) * square

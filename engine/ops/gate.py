@@ -22,12 +22,17 @@ class Gate:
         return (((tokens, both // 2), "f32"),)
 
     def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        parts = inputs[0][:step.count]
+        parts = inputs[0][: step.count]
         half = parts.shape[1] // 2
         return (gate(self.activation, parts[:, :half], parts[:, half:]),)
 
     def lower(self, node: Node, emit: Emitter) -> None:
         y = node.outputs[0]
-        emit.dispatch("gate", {"ROWS": y.shape[1], "RELU2": self.activation == "relu2"},
-                      {"parts": node.inputs[0], "y": y}, (-(-y.shape[1] // 64), "count", 1), node.label,
-                      Cost(bytes=y.bytes * 3, operations=y.elements * 20))
+        emit.dispatch(
+            "gate",
+            {"ROWS": y.shape[1], "RELU2": self.activation == "relu2"},
+            {"parts": node.inputs[0], "y": y},
+            (-(-y.shape[1] // 64), "count", 1),
+            node.label,
+            Cost(bytes=y.bytes * 3, operations=y.elements * 20),
+        )

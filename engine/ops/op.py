@@ -21,9 +21,16 @@ class Emitter(Protocol):
 
     caps: Caps
 
-    def dispatch(self, kernel: str, constants: Mapping[str, int | float | bool], buffers: Mapping[str, object],
-                 grid: tuple[int | str, int | str, int | str], label: str, cost: Cost,
-                 includes: Mapping[str, str] | None = None) -> None:
+    def dispatch(
+        self,
+        kernel: str,
+        constants: Mapping[str, int | float | bool],
+        buffers: Mapping[str, object],
+        grid: tuple[int | str, int | str, int | str],
+        label: str,
+        cost: Cost,
+        includes: Mapping[str, str] | None = None,
+    ) -> None:
         """Append one launch; ``buffers`` maps the kernel's parameter names to values or windows."""
 
     def tile_ranges(self, weight: Weight, multiple: int) -> Sequence[tuple[int, int, dict[str, object]]]:
@@ -47,6 +54,6 @@ class Op(Protocol):
 
 
 def serves_uniform(caps: Caps, *values: Value) -> bool:
-    """Whether values that all threads read alike are better bound as uniforms: on a processor, where each lane of a storage
-    load is a loop turn but a uniform load is not."""
+    """Whether values that all threads read alike are better bound as uniforms: on a processor, where each lane of a
+    storage load is a loop turn but a uniform load is not."""
     return caps.kind == "cpu" and all(value.bytes <= caps.limit("maxUniformBufferBindingSize") for value in values)

@@ -1,7 +1,7 @@
 """RMSNorm with int8 absmax quantisation of each token (W1.58A8: Ma et al. 2024, arXiv 2402.17764, section 2).
 
-``q = round(127 x w / max|x w|)`` and ``scale = max|x w| / (127 rms(x))``: the norm's factor is positive and common to the
-token, so it cancels in the codes and multiplies the scale.
+``q = round(127 x w / max|x w|)`` and ``scale = max|x w| / (127 rms(x))``: the norm's factor is positive and common to
+the token, so it cancels in the codes and multiplies the scale.
 """
 
 from __future__ import annotations
@@ -27,14 +27,19 @@ def padded(cols: int) -> int:
 
 def norm_constants(cols: int, eps: float) -> dict[str, int | float | bool]:
     """Constants of lib/norm_lanes.wgsl and lib/quantize.wgsl."""
-    return {"QUADS": cols // 4, "PADDED_QUADS": padded(cols) // 4, "INVERSE_K": 1.0 / cols, "EPS": eps,
-            "INVERSE_127": 1.0 / 127}
+    return {
+        "QUADS": cols // 4,
+        "PADDED_QUADS": padded(cols) // 4,
+        "INVERSE_K": 1.0 / cols,
+        "EPS": eps,
+        "INVERSE_127": 1.0 / 127,
+    }
 
 
 def square_sums(x: Array) -> Array:
     """Sum of squares of each row of x (M, K), in the lane order of lib/norm_lanes.wgsl."""
     lanes = np.zeros((x.shape[0], -(-x.shape[1] // (4 * LANES)), LANES * 4), np.float32)
-    lanes.reshape(x.shape[0], -1)[:, :x.shape[1]] = x * x
+    lanes.reshape(x.shape[0], -1)[:, : x.shape[1]] = x * x
     quads = exact.in_order(lanes, axis=1).reshape(x.shape[0], LANES, 4)
     groups = exact.in_order(exact.sum4(quads).reshape(-1, 16, 16), axis=2)
     return exact.in_order(groups, axis=1)
@@ -57,19 +62,24 @@ class QuantizeNorm:
         return ((tiled, padded(cols)), "i8"), ((tokens,), "f32"), ((tokens,), "i32")
 
     def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        x, weight = inputs[0][:step.count], inputs[1]
+        x, weight = inputs[0][: step.count], inputs[1]
         normed = x * weight
         top = np.maximum(np.abs(normed).max(axis=1), TOP_FLOOR)
         codes = exact.nearest(normed * (exact.f32(127) * exact.reciprocal(top))[:, None])
         scale = top * norm_factors(x, self.eps) * exact.f32(1.0 / 127)
         q = np.zeros((x.shape[0], padded(x.shape[1])), np.int8)
-        q[:, :x.shape[1]] = codes
+        q[:, : x.shape[1]] = codes
         return q, scale, codes.sum(axis=1, dtype=np.int32)
 
     def lower(self, node: Node, emit: Emitter) -> None:
         x, weight = node.inputs
         q, scale, code_sum = node.outputs
         tokens, cols = x.shape
-        emit.dispatch("quantize_norm", {**norm_constants(cols, self.eps), "WG": 256},
-                      {"x": x, "norm_weight": weight, "q": q, "act_scale": scale, "act_sum": code_sum},
-                      ("count", 1, 1), node.label, Cost(bytes=tokens * cols * 5, operations=tokens * cols * 6))
+        emit.dispatch(
+            "quantize_norm",
+            {**norm_constants(cols, self.eps), "WG": 256},
+            {"x": x, "norm_weight": weight, "q": q, "act_scale": scale, "act_sum": code_sum},
+            ("count", 1, 1),
+            node.label,
+            Cost(bytes=tokens * cols * 5, operations=tokens * cols * 6),
+        )

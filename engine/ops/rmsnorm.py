@@ -23,12 +23,17 @@ class RmsNorm:
         return (((1 if self.last else tokens, cols), "f32"),)
 
     def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        x = inputs[0][step.count - 1:step.count] if self.last else inputs[0][:step.count]
+        x = inputs[0][step.count - 1 : step.count] if self.last else inputs[0][: step.count]
         return (x * norm_factors(x, self.eps)[:, None] * inputs[1],)
 
     def lower(self, node: Node, emit: Emitter) -> None:
         x, weight = node.inputs
         y = node.outputs[0]
-        emit.dispatch("rmsnorm", {**norm_constants(x.shape[1], self.eps), "WG": 256, "LAST": self.last},
-                      {"x": x, "norm_weight": weight, "y": y}, (1 if self.last else "count", 1, 1), node.label,
-                      Cost(bytes=y.bytes * 3, operations=y.elements * 4))
+        emit.dispatch(
+            "rmsnorm",
+            {**norm_constants(x.shape[1], self.eps), "WG": 256, "LAST": self.last},
+            {"x": x, "norm_weight": weight, "y": y},
+            (1 if self.last else "count", 1, 1),
+            node.label,
+            Cost(bytes=y.bytes * 3, operations=y.elements * 4),
+        )

@@ -1,4 +1,6 @@
-"""Rotary position embedding (Su et al. 2021, arXiv 2104.09864) of queries and keys, and the write to the fp16 KV cache."""
+"""Rotary position embedding (Su et al. 2021, arXiv 2104.09864) of queries and keys, and the write to the fp16 KV
+cache.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from .op import Array, Emitter, Shape
 
 
 def rope_table(context: int, head: int, base: float, scale: float) -> Array:
-    """f32 (context, head / 2, 2) of (cos, sin) of position * scale * base^(-2i / head), computed in float64 on the host."""
+    """f32 (context, head / 2, 2) of (cos, sin) of position * scale * base^(-2i / head), computed in float64 on the
+    host.
+    """
     angles = np.arange(context)[:, None] * scale * base ** (-np.arange(0, head, 2) / head)
     return np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
 
@@ -37,17 +41,19 @@ class RopeCache:
     def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         qkv, table, keys, values = inputs
         rows = slice(step.position, step.position + step.count)
-        split = qkv[:step.count].reshape(step.count, -1, self.head)
+        split = qkv[: step.count].reshape(step.count, -1, self.head)
         turn = table[rows][:, None]
-        queries = self._turned(split[:, :self.heads], turn)
-        rotated = self._turned(split[:, self.heads:self.heads + self.kv_heads], turn)
+        queries = self._turned(split[:, : self.heads], turn)
+        rotated = self._turned(split[:, self.heads : self.heads + self.kv_heads], turn)
         keys[:, rows] = exact.to_half(rotated).view(np.float16).transpose(1, 0, 2)
-        values[:, rows] = exact.to_half(split[:, self.heads + self.kv_heads:]).view(np.float16).transpose(1, 0, 2)
+        values[:, rows] = exact.to_half(split[:, self.heads + self.kv_heads :]).view(np.float16).transpose(1, 0, 2)
         return (queries.reshape(step.count, -1),)
 
     def _turned(self, x: Array, turn: Array) -> Array:
         half = self.head // 2
-        first, second = (slice(0, None, 2), slice(1, None, 2)) if self.interleaved else (slice(0, half), slice(half, None))
+        first, second = (
+            (slice(0, None, 2), slice(1, None, 2)) if self.interleaved else (slice(0, half), slice(half, None))
+        )
         cos, sin = turn[..., 0], turn[..., 1]
         a, b = x[..., first], x[..., second]
         out = np.empty_like(x)
@@ -58,9 +64,17 @@ class RopeCache:
     def lower(self, node: Node, emit: Emitter) -> None:
         qkv, table, keys, values = node.inputs
         items = (self.heads + 2 * self.kv_heads) * self.head // 4
-        emit.dispatch("rope_cache",
-                      {"HEADS": self.heads, "KV_HEADS": self.kv_heads, "D": self.head, "CONTEXT": keys.shape[1],
-                       "INTERLEAVED": self.interleaved},
-                      {"qkv": qkv, "table": table, "queries": node.outputs[0], "keys": keys, "values": values},
-                      (-(-items // 64), "count", 1), node.label,
-                      Cost(bytes=qkv.bytes * 2, operations=qkv.elements * 3))
+        emit.dispatch(
+            "rope_cache",
+            {
+                "HEADS": self.heads,
+                "KV_HEADS": self.kv_heads,
+                "D": self.head,
+                "CONTEXT": keys.shape[1],
+                "INTERLEAVED": self.interleaved,
+            },
+            {"qkv": qkv, "table": table, "queries": node.outputs[0], "keys": keys, "values": values},
+            (-(-items // 64), "count", 1),
+            node.label,
+            Cost(bytes=qkv.bytes * 2, operations=qkv.elements * 3),
+        )

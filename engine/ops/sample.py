@@ -1,6 +1,7 @@
 """Choosing the next token on the GPU: greedy, or seeded top-k / top-p / temperature, exact and without a round trip.
 
-Thresholds are found by radix selection over integer counts and masses (order-free sums); the draw is an exponential race:
+Thresholds are found by radix selection over integer counts and masses (order-free sums); the draw is an exponential
+race:
 the token with the largest e^(l/T) / -ln(u), u a hash of (token, step, seed), which is a draw from the softmax.
 """
 
@@ -56,11 +57,20 @@ class Sample:
         sampling = self.sampling
         buffers = {"logits": logits, "tokens": tokens}
         if sampling.temperature == 0:
-            emit.dispatch("argmax", {"VOCAB": vocab}, buffers, (1, 1, 1), node.label, Cost(bytes=vocab * 4, operations=vocab))
+            emit.dispatch(
+                "argmax", {"VOCAB": vocab}, buffers, (1, 1, 1), node.label, Cost(bytes=vocab * 4, operations=vocab)
+            )
             return
-        constants = {"VOCAB": vocab, "TOP_K": sampling.top_k, "TOP_P": top_p_parts(sampling), "SEED": sampling.seed,
-                     "INVERSE_TEMPERATURE": 1.0 / sampling.temperature}
-        emit.dispatch("sample", constants, buffers, (1, 1, 1), node.label, Cost(bytes=vocab * 12, operations=vocab * 120))
+        constants = {
+            "VOCAB": vocab,
+            "TOP_K": sampling.top_k,
+            "TOP_P": top_p_parts(sampling),
+            "SEED": sampling.seed,
+            "INVERSE_TEMPERATURE": 1.0 / sampling.temperature,
+        }
+        emit.dispatch(
+            "sample", constants, buffers, (1, 1, 1), node.label, Cost(bytes=vocab * 12, operations=vocab * 120)
+        )
 
 
 def top_p_parts(sampling: Sampling) -> int:
@@ -92,7 +102,9 @@ def _keys(x: Array) -> Array:
 
 
 def _mass_threshold(keys: Array, masses: Array, parts: int) -> int:
-    """Largest key such that the keys from it on hold parts/65536 of the mass, masses summed per radix bin as the kernel does."""
+    """Largest key such that the keys from it on hold parts/65536 of the mass, masses summed per radix bin as the kernel
+    does.
+    """
     prefix, wanted = 0, 0
     for shift in (24, 16, 8, 0):
         same = np.full(keys.shape, True) if shift == 24 else (keys >> (shift + 8)) == (prefix >> (shift + 8))
@@ -113,8 +125,10 @@ def _mass_threshold(keys: Array, masses: Array, parts: int) -> int:
 
 def uniform_draws(count: int, draw: int, seed: int) -> Array:
     """u in (0, 1) for each token id: pcg3d of (id, draw, seed) (Jarzynski and Olano, JCGT 9(3), 2020), 23 bits."""
-    x, y, z = (v * np.uint32(1664525) + np.uint32(1013904223)
-               for v in (np.arange(count, dtype=np.uint32), np.full(count, draw, np.uint32), np.full(count, seed, np.uint32)))
+    x, y, z = (
+        v * np.uint32(1664525) + np.uint32(1013904223)
+        for v in (np.arange(count, dtype=np.uint32), np.full(count, draw, np.uint32), np.full(count, seed, np.uint32))
+    )
     x = x + y * z
     y = y + z * x
     z = z + x * y

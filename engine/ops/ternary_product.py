@@ -1,7 +1,7 @@
 """The W1.58A8 product: int8 activations, ternary weights, int32 sums, one scale; then a residual or a gate.
 
-Integer sums are exact in any order, so kernels may slice K as they like. Weights are held as codes (trit + 1); the token's
-sum of activation codes is taken off at the end.
+Integer sums are exact in any order, so kernels may slice K as they like. Weights are held as codes (trit + 1); the
+token's sum of activation codes is taken off at the end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def gate(activation: str, g: Array, u: Array) -> Array:
 
 @dataclass(frozen=True)
 class TernaryProduct:
-    """(codes, scale, code sum[, residual (M, N)]) -> (M, N); with ``activation`` the weight pairs gate and up -> (M, N / 2).
+    """(codes, scale, code sum[, residual (M, N)]) -> (M, N); with ``activation`` the weight pairs gate and up -> (M, N
+    / 2).
 
     ``stride`` and ``column`` place the result in a wider matrix (outputs are then given by the caller).
     """
@@ -52,42 +53,70 @@ class TernaryProduct:
         return (((inputs[1].shape[0], self.columns), "f32"),)
 
     def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        q, scale = inputs[0][:step.count], inputs[1][:step.count]
+        q, scale = inputs[0][: step.count], inputs[1][: step.count]
         values = self._rows(q.astype(np.float64), scale).reshape(step.count, -1, TILE_ROWS)
         if self.activation:
             values = gate(self.activation, values[:, 0::2], values[:, 1::2])
-        y = values.reshape(step.count, -1)[:, :self.columns]
-        return (inputs[3][:step.count] + y if len(inputs) > 3 else y,)
+        y = values.reshape(step.count, -1)[:, : self.columns]
+        return (inputs[3][: step.count] + y if len(inputs) > 3 else y,)
 
     def _rows(self, q: Array, scale: Array) -> Array:
         """Scaled sums (M, padded rows); int32 sums are exact in float64."""
         trits, scales = self.weight.host_trits().astype(np.float64), self.weight.scales()
         if self.weight.scaling == "row":
             return (q @ trits.T).astype(np.float32) * (scales[None, :] * scale[:, None])
-        parts = [(q[:, b * 256:b * 256 + 256] @ trits[:, b * 256:b * 256 + 256].T).astype(np.float32)
-                 * scales[:, b].reshape(-1) for b in range(self.weight.blocks)]
+        parts = [
+            (q[:, b * 256 : b * 256 + 256] @ trits[:, b * 256 : b * 256 + 256].T).astype(np.float32)
+            * scales[:, b].reshape(-1)
+            for b in range(self.weight.blocks)
+        ]
         return exact.in_order(np.stack([np.zeros_like(parts[0]), *parts]), axis=0) * scale[:, None]
 
     def lower(self, node: Node, emit: Emitter) -> None:
         q, scale, code_sum = node.inputs[:3]
         tokens = scale.shape[0]
         least = 2 if self.activation else 1
-        tiles_per_thread = CPU_TILES if emit.caps.kind == "cpu" else least
+        tiles_per_thread = CPU_TILES // 2 if emit.caps.kind == "cpu" else least
         group = 32 if emit.caps.kind == "cpu" else 256
         for first, tiles, buffers in emit.tile_ranges(self.weight, least):
             emit.dispatch(
                 "ternary_matmul",
-                {**self.constants(emit.caps), "WG": group, "TILES": tiles_per_thread, "TILE_STEP": least,
-                 "OUT_TILES": tiles_per_thread // least, "TOKENS": 1 if emit.caps.kind == "cpu" else TOKEN_TILE,
-                 "RESIDUAL": len(node.inputs) > 3, "UNIFORM": serves_uniform(emit.caps, q), "M": q.shape[0]},
-                {**buffers, **self.buffers(node.inputs[3:], node.outputs[0], emit), "q": q, "act_scale": scale, "act_sum": code_sum},
+                {
+                    **self.constants(emit.caps),
+                    "WG": group,
+                    "TILES": tiles_per_thread,
+                    "TILE_STEP": least,
+                    "OUT_TILES": tiles_per_thread // least,
+                    "TOKENS": 1 if emit.caps.kind == "cpu" else TOKEN_TILE,
+                    "RESIDUAL": len(node.inputs) > 3,
+                    "UNIFORM": serves_uniform(emit.caps, q),
+                    "M": q.shape[0],
+                },
+                {
+                    **buffers,
+                    **self.buffers(node.inputs[3:], node.outputs[0], emit),
+                    "q": q,
+                    "act_scale": scale,
+                    "act_sum": code_sum,
+                },
                 (-(-tiles * TILE_ROWS // (group * tiles_per_thread)), -(-tokens // TOKEN_TILE), 1),
-                _part_label(node.label, first), self.cost(tokens, tiles), self.includes())
+                _part_label(node.label, first),
+                self.cost(tokens, tiles),
+                self.includes(),
+            )
 
     def constants(self, caps: Caps) -> dict[str, int | float | bool]:
-        return {"ROWS": self.columns, "STRIDE": self.stride or self.columns, "COLUMN": self.column,
-                "BLOCKS": self.weight.blocks, **self.weight.layout(caps), "GATED": self.activation is not None, "RELU2": self.activation == "relu2",
-                "BLOCK_SCALES": self.weight.scaling == "block", "DOT4": DOT_FEATURE in caps.language_features}
+        return {
+            "ROWS": self.columns,
+            "STRIDE": self.stride or self.columns,
+            "COLUMN": self.column,
+            "BLOCKS": self.weight.blocks,
+            **self.weight.layout(caps),
+            "GATED": self.activation is not None,
+            "RELU2": self.activation == "relu2",
+            "BLOCK_SCALES": self.weight.scaling == "block",
+            "DOT4": DOT_FEATURE in caps.language_features,
+        }
 
     def includes(self) -> dict[str, str]:
         return {"unpack": f"lib/unpack_{self.weight.kind}.wgsl"}
@@ -120,19 +149,37 @@ class NormedProduct:
         x, norm_weight = node.inputs[:2]
         weight = self.product.weight
         tiles_per_group = tiles_a_group(weight, self.product.activation, emit.caps)
-        constants = {**self.product.constants(emit.caps), **norm_constants(weight.cols, self.norm.eps),
-                     "UNIFORM": serves_uniform(emit.caps, x, norm_weight), "SLICES": slices(weight, emit.caps), "BATCH": batch(weight, emit.caps), "TILES": tiles_per_group, "RESIDUAL": len(node.inputs) > 2,
-                     "OUT_TILES": tiles_per_group // 2 if self.product.activation else tiles_per_group}
+        constants = {
+            **self.product.constants(emit.caps),
+            **norm_constants(weight.cols, self.norm.eps),
+            "UNIFORM": serves_uniform(emit.caps, x, norm_weight),
+            "SLICES": slices(weight, emit.caps),
+            "BATCH": batch(weight, emit.caps),
+            "TILES": tiles_per_group,
+            "RESIDUAL": len(node.inputs) > 2,
+            "OUT_TILES": tiles_per_group // 2 if self.product.activation else tiles_per_group,
+        }
         for first, tiles, buffers in emit.tile_ranges(weight, 2 if self.product.activation else 1):
-            emit.dispatch("ternary_matvec", constants,
-                          {**buffers, **self.product.buffers(node.inputs[2:], node.outputs[0], emit), "x": x,
-                           "norm_weight": norm_weight},
-                          (-(-tiles // tiles_per_group), 1, 1), _part_label(node.label, first),
-                          self.product.cost(1, tiles), self.product.includes())
+            emit.dispatch(
+                "ternary_matvec",
+                constants,
+                {
+                    **buffers,
+                    **self.product.buffers(node.inputs[2:], node.outputs[0], emit),
+                    "x": x,
+                    "norm_weight": norm_weight,
+                },
+                (-(-tiles // tiles_per_group), 1, 1),
+                _part_label(node.label, first),
+                self.product.cost(1, tiles),
+                self.product.includes(),
+            )
 
 
 def batch(weight: Weight, caps: Caps) -> int:
-    """Loads of a row that are in flight together: a block's on a GPU, one on a processor, whose loads do not overlap."""
+    """Loads of a row that are in flight together: a block's on a GPU, one on a processor, whose loads do not
+    overlap.
+    """
     return 1 if caps.kind == "cpu" else resident.KINDS[weight.kind].words // resident.KINDS[weight.kind].parts
 
 
@@ -148,7 +195,9 @@ def tiles_a_group(weight: Weight, activation: str | None, caps: Caps) -> int:
     if caps.kind != "cpu":
         return step
     choices = range(CPU_TILES, CPU_TILES // 2 - 1, -step)
-    return min(choices, key=lambda tiles: -(-weight.tiles // (2 * tiles)) * tiles)  # pairs of groups with the least idle part
+    return min(
+        choices, key=lambda tiles: -(-weight.tiles // (2 * tiles)) * tiles
+    )  # pairs of groups with the least idle part
 
 
 def matvec_storage_bytes(weight: Weight, activation: str | None, caps: Caps) -> int:

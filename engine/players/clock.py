@@ -39,8 +39,13 @@ class Clock:
             return {}
         index = 2 * len(self._passes)
         self._passes.append((step, label))
-        return {"timestamp_writes": {"query_set": self._queries, "beginning_of_pass_write_index": index,
-                                     "end_of_pass_write_index": index + 1}}
+        return {
+            "timestamp_writes": {
+                "query_set": self._queries,
+                "beginning_of_pass_write_index": index,
+                "end_of_pass_write_index": index + 1,
+            }
+        }
 
     def collect(self, times: list[StepTime], launches: list[DispatchTime]) -> None:
         """Append what was measured."""
@@ -49,12 +54,16 @@ class Clock:
             return
         ticks = self._read()
         if self.timing == "dispatch":
-            launches.extend(DispatchTime(step=step, label=label, gpu_ns=int(end - begin))
-                            for (step, label), (begin, end) in zip(self._passes, ticks, strict=True))
+            launches.extend(
+                DispatchTime(step=step, label=label, gpu_ns=int(end - begin))
+                for (step, label), (begin, end) in zip(self._passes, ticks, strict=True)
+            )
             return
         origin = int(ticks[0, 0]) - (times[-1].end_ns or 0 if times else 0)
-        times.extend(StepTime(step=step, end_ns=int(end) - origin, gpu_ns=int(end - begin))
-                     for (step, _), (begin, end) in zip(self._passes, ticks, strict=True))
+        times.extend(
+            StepTime(step=step, end_ns=int(end) - origin, gpu_ns=int(end - begin))
+            for (step, _), (begin, end) in zip(self._passes, ticks, strict=True)
+        )
 
     def _read(self) -> Any:
         """(passes, 2) nanoseconds."""

@@ -13,10 +13,19 @@ from ..plan import Caps
 
 _KINDS = {"DiscreteGPU": "discrete", "IntegratedGPU": "integrated", "CPU": "cpu"}
 _WANTED = ("timestamp-query", "shader-f16", "shader-int64", "subgroup")
-_LIMITS = ("maxBufferSize", "maxStorageBufferBindingSize", "maxUniformBufferBindingSize", "maxStorageBuffersPerShaderStage",
-           "maxComputeWorkgroupStorageSize", "maxComputeInvocationsPerWorkgroup", "maxComputeWorkgroupSizeX",
-           "maxComputeWorkgroupsPerDimension", "minStorageBufferOffsetAlignment", "minUniformBufferOffsetAlignment",
-           "maxBindGroups")
+_LIMITS = (
+    "maxBufferSize",
+    "maxStorageBufferBindingSize",
+    "maxUniformBufferBindingSize",
+    "maxStorageBuffersPerShaderStage",
+    "maxComputeWorkgroupStorageSize",
+    "maxComputeInvocationsPerWorkgroup",
+    "maxComputeWorkgroupSizeX",
+    "maxComputeWorkgroupsPerDimension",
+    "minStorageBufferOffsetAlignment",
+    "minUniformBufferOffsetAlignment",
+    "maxBindGroups",
+)
 
 
 @dataclass(frozen=True)
@@ -40,12 +49,17 @@ def open_gpu(adapter: str | None = None, limits: Mapping[str, int] | None = None
     """
     found = list(_enumerate())
     if not found:
-        raise PlayerError("no GPU adapter: install a Vulkan driver (Debian: apt install mesa-vulkan-drivers), see tritmark doctor")
+        raise PlayerError(
+            "no GPU adapter: install a Vulkan driver (Debian: apt install mesa-vulkan-drivers), see tritmark doctor"
+        )
     fitting = [a for a in found if adapter is None or adapter.lower() in _caps(a).adapter.lower()]
     if not fitting:
         names = ", ".join(dict.fromkeys(_caps(a).adapter for a in found))
         raise PlayerError(f"no adapter is called {adapter!r}; there are: {names}")
-    best = min(fitting, key=lambda a: (("discrete", "integrated", "unknown", "cpu").index(_caps(a).kind), _caps(a).backend != "Vulkan"))
+    best = min(
+        fitting,
+        key=lambda a: (("discrete", "integrated", "unknown", "cpu").index(_caps(a).kind), _caps(a).backend != "Vulkan"),
+    )
     caps = _caps(best)
     device = _request(best)
     lowered = {name: min(value, caps.limits[name]) for name, value in (limits or {}).items()}
@@ -74,10 +88,15 @@ def _request(adapter: Any) -> Any:
 def _caps(adapter: Any) -> Caps:
     info = adapter.info
     return Caps(
-        adapter=info["device"], backend=info["backend_type"], kind=_KINDS.get(info["adapter_type"], "unknown"),
-        driver=info["description"], dialect="naga", features=tuple(sorted(f for f in _WANTED if f in adapter.features)),
+        adapter=info["device"],
+        backend=info["backend_type"],
+        kind=_KINDS.get(info["adapter_type"], "unknown"),
+        driver=info["description"],
+        dialect="naga",
+        features=tuple(sorted(f for f in _WANTED if f in adapter.features)),
         language_features=("packed_4x8_integer_dot_product",),
-        limits={name: adapter.limits[_kebab(name)] for name in _LIMITS})
+        limits={name: adapter.limits[_kebab(name)] for name in _LIMITS},
+    )
 
 
 def _kebab(name: str) -> str:

@@ -27,7 +27,9 @@ class Ledger:
         try:
             buffer = self._device.create_buffer(label=label, size=size, usage=usage)
         except Exception as error:  # out of memory and validation come as wgpu's own classes
-            raise PlayerError(f"no GPU memory for {label} ({size:,} bytes, {self.live_bytes:,} in use): {_line(error)}") from error
+            raise PlayerError(
+                f"no GPU memory for {label} ({size:,} bytes, {self.live_bytes:,} in use): {_line(error)}"
+            ) from error
         self._live[id(buffer)] = (buffer, role)
         self.peak_bytes = max(self.peak_bytes, self.live_bytes)
         return buffer

@@ -1,7 +1,7 @@
 """Everything that reaches past wgpu-py's public API into wgpu-native, in one place.
 
-wgpu-py 0.32 spends 3.6 us to encode one dispatch; calling the same C functions directly takes 1.2 us, and a decode step is
-some 170 dispatches. Its on_submitted_work_done_sync raises, and the length of a timestamp tick is not public.
+wgpu-py 0.32 spends 3.6 us to encode one dispatch; calling the same C functions directly takes 1.2 us, and a decode step
+is some 170 dispatches. Its on_submitted_work_done_sync raises, and the length of a timestamp tick is not public.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ def encode(compute_pass: Any, launches: Sequence[Launch], values: Sequence[int],
     """Append ``launches`` to an open compute pass, their step row bound at ``step_offset``."""
     target = compute_pass._internal
     offsets = ffi.new("uint32_t[]", [step_offset])
-    set_pipeline, set_group, dispatch = (lib.wgpuComputePassEncoderSetPipeline, lib.wgpuComputePassEncoderSetBindGroup,
-                                         lib.wgpuComputePassEncoderDispatchWorkgroups)
+    set_pipeline, set_group, dispatch = (
+        lib.wgpuComputePassEncoderSetPipeline,
+        lib.wgpuComputePassEncoderSetBindGroup,
+        lib.wgpuComputePassEncoderDispatchWorkgroups,
+    )
     current = None
     for launch in launches:
         if launch.pipeline is not current:
@@ -41,7 +44,9 @@ def encode(compute_pass: Any, launches: Sequence[Launch], values: Sequence[int],
             set_pipeline(target, current)
         set_group(target, 0, launch.group, 1, offsets)
         x, y, z = launch.grid
-        dispatch(target, x if x >= 0 else values[-1 - x], y if y >= 0 else values[-1 - y], z if z >= 0 else values[-1 - z])
+        dispatch(
+            target, x if x >= 0 else values[-1 - x], y if y >= 0 else values[-1 - y], z if z >= 0 else values[-1 - z]
+        )
 
 
 def wait(device: Any) -> None:

@@ -1,7 +1,8 @@
 """The wgpu player as a process: one JSON request a line on stdin, one JSON answer a line on stdout.
 
-Requests: ``adapters``; ``open`` (adapter); ``load`` (plan, model, format); ``play`` (first, last, timing); ``read`` (slot,
-offset, bytes); ``close``. An answer is ``{"ok": true, ...}`` or ``{"ok": false, "error": one line, "kind": class}``.
+Requests: ``adapters``; ``open`` (adapter); ``load`` (plan, model, format); ``play`` (first, last, timing); ``read``
+(slot, offset, bytes); ``close``. An answer is ``{"ok": true, ...}`` or ``{"ok": false, "error": one line, "kind":
+class}``.
 A WebGPU library may abort the process it is in, so hosts keep it out of theirs.
 """
 
@@ -60,11 +61,17 @@ class Player:
         resident = request["format"].rpartition(">")[2]
         session = load(self._gpu, plan, Source(open_model(request["model"]), resident))
         self._session = session
-        return {"load_ns": session.load_ns, "compile_ns": session.compile_ns, "ledger": session.ledger.by_role(),
-                "ledger_peak_bytes": session.ledger.peak_bytes}
+        return {
+            "load_ns": session.load_ns,
+            "compile_ns": session.compile_ns,
+            "ledger": session.ledger.by_role(),
+            "ledger_peak_bytes": session.ledger.peak_bytes,
+        }
 
     def _on_play(self, request: Mapping[str, Any]) -> Answer:
-        return {"trace": self._loaded().play(request["first"], request["last"], request.get("timing", "wall")).to_json()}
+        return {
+            "trace": self._loaded().play(request["first"], request["last"], request.get("timing", "wall")).to_json()
+        }
 
     def _on_read(self, request: Mapping[str, Any]) -> Answer:
         data = self._loaded().read(request["slot"], request["offset"], request["bytes"])

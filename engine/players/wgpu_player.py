@@ -1,6 +1,7 @@
 """The reference player: replays a Plan through wgpu (Vulkan, Metal, DX12) and hands back Traces.
 
-Buffers, pipelines and bind groups exist once per loaded Plan; a step only encodes. Timing is an argument of the one loop.
+Buffers, pipelines and bind groups exist once per loaded Plan; a step only encodes. Timing is an argument of the one
+loop.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Session:
         self.steps = self.ledger.create("steps", max(1, len(self.plan.steps)) * STEP_STRIDE_BYTES, "steps")
         table = np.zeros((len(self.plan.steps), STEP_STRIDE_BYTES // 4), "<u4")
         for row, step in zip(table, self.plan.steps, strict=True):
-            row[:len(step.values)] = step.values
+            row[: len(step.values)] = step.values
         self.device.queue.write_buffer(self.steps, 0, table)
         self._settle()
         self.load_ns = time.perf_counter_ns() - started
@@ -78,9 +79,11 @@ class Session:
         offset = 0
         for part in source.parts(slot) if slot.ranges else ():
             if offset + part.nbytes > slot.bytes:
-                raise PlayerError(f"the weight file holds more than {slot.bytes:,} bytes for {slot.id}; it belongs to another plan")
+                raise PlayerError(
+                    f"the weight file holds more than {slot.bytes:,} bytes for {slot.id}; it belongs to another plan"
+                )
             for first in range(0, part.nbytes, UPLOAD_BYTES):
-                piece = part[first:first + UPLOAD_BYTES]
+                piece = part[first : first + UPLOAD_BYTES]
                 self.device.queue.write_buffer(self.buffers[slot.id], offset + first, piece)
                 if piece.nbytes == UPLOAD_BYTES:
                     self._settle()
@@ -98,7 +101,9 @@ class Session:
         self._settle()
         self.compile_ns = time.perf_counter_ns() - started
 
-    def _launch(self, dispatch: Dispatch, pipelines: dict[str, tuple[Any, Any]], groups: dict[object, Any]) -> native.Launch:
+    def _launch(
+        self, dispatch: Dispatch, pipelines: dict[str, tuple[Any, Any]], groups: dict[object, Any]
+    ) -> native.Launch:
         if dispatch.module not in pipelines:
             pipelines[dispatch.module] = self._pipeline(dispatch)
         layout, pipeline = pipelines[dispatch.module]
@@ -111,26 +116,36 @@ class Session:
 
     def _group(self, layout: Any, dispatch: Dispatch) -> Any:
         entries = [{"binding": 0, "resource": {"buffer": self.steps, "offset": 0, "size": STEP_STRIDE_BYTES}}]
-        entries += [{"binding": i, "resource": {"buffer": self.buffers[b.slot], "offset": b.offset, "size": b.bytes}}
-                    for i, b in enumerate(dispatch.bindings, 1)]
+        entries += [
+            {"binding": i, "resource": {"buffer": self.buffers[b.slot], "offset": b.offset, "size": b.bytes}}
+            for i, b in enumerate(dispatch.bindings, 1)
+        ]
         return self.device.create_bind_group(layout=layout, entries=entries)
 
     def _pipeline(self, dispatch: Dispatch) -> tuple[Any, Any]:
         kinds = {"uniform": "uniform", "read": "read-only-storage", "read_write": "storage"}
-        entries: list[dict[str, Any]] = [{"binding": 0, "visibility": 4, "buffer": {"type": "uniform", "has_dynamic_offset": True}}]
-        entries += [{"binding": i, "visibility": 4, "buffer": {"type": kinds[b.access]}} for i, b in enumerate(dispatch.bindings, 1)]
+        entries: list[dict[str, Any]] = [
+            {"binding": 0, "visibility": 4, "buffer": {"type": "uniform", "has_dynamic_offset": True}}
+        ]
+        entries += [
+            {"binding": i, "visibility": 4, "buffer": {"type": kinds[b.access]}}
+            for i, b in enumerate(dispatch.bindings, 1)
+        ]
         try:
             layout = self.device.create_bind_group_layout(entries=entries)
             shader = self.device.create_shader_module(label=dispatch.label, code=self.plan.modules[dispatch.module])
             pipeline = self.device.create_compute_pipeline(
                 layout=self.device.create_pipeline_layout(bind_group_layouts=[layout]),
-                compute={"module": shader, "entry_point": "main"})
+                compute={"module": shader, "entry_point": "main"},
+            )
         except Exception as error:  # wgpu's error classes differ by version; the text carries file position and caret
             raise PlayerError(f"{dispatch.label} does not compile: {error}") from error
         return layout, pipeline
 
     def play(self, first: int = 0, last: int | None = None, timing: str = "wall") -> Trace:
-        """Play steps first..last (half open). ``timing``: "wall", "step" (a timestamp pair a step), "dispatch" (a pair a launch)."""
+        """Play steps first..last (half open). ``timing``: "wall", "step" (a timestamp pair a step), "dispatch" (a pair
+        a launch).
+        """
         last = len(self.plan.steps) if last is None else last
         if not 0 <= first < last <= len(self.plan.steps):
             raise PlayerError(f"steps {first}..{last} are outside the plan's {len(self.plan.steps)}")
@@ -140,9 +155,19 @@ class Session:
         for start in range(first, last, STEPS_AT_ONCE):
             self._play_some(range(start, min(start + STEPS_AT_ONCE, last)), timing, times, launches)
         wall_ns = time.perf_counter_ns() - started
-        return Trace(plan_hash=self.plan.hash, player="wgpu", status="ok", reason=None, timing=timing, wall_ns=wall_ns,
-                     steps=tuple(times), digests=self.digests(), ledger=self.ledger.by_role(),
-                     ledger_peak_bytes=self.ledger.peak_bytes, dispatches=tuple(launches))
+        return Trace(
+            plan_hash=self.plan.hash,
+            player="wgpu",
+            status="ok",
+            reason=None,
+            timing=timing,
+            wall_ns=wall_ns,
+            steps=tuple(times),
+            digests=self.digests(),
+            ledger=self.ledger.by_role(),
+            ledger_peak_bytes=self.ledger.peak_bytes,
+            dispatches=tuple(launches),
+        )
 
     def _play_some(self, steps: range, timing: str, times: list[StepTime], launches: list[DispatchTime]) -> None:
         clock = Clock(self.gpu, self.ledger, self.plan, steps, timing)

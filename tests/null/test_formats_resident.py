@@ -21,7 +21,7 @@ from tritmark.engine.formats.ternary import pack, unpack
 class MadeModel:
     """A Model of given packed tensors."""
 
-    name, path, sha256 = "made", None, "0" * 64
+    name, path, sha256, one_scale = "made", None, "0" * 64, False
 
     def __init__(self, **tensors: tuple[str, tuple[int, ...], np.ndarray]) -> None:
         self.metadata: dict[str, Any] = {}
