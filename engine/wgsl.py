@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -68,7 +69,8 @@ def _render(kernel: str, constants: tuple[tuple[str, Constant], ...], includes: 
 def _constant(name: str, value: Constant) -> str:
     if isinstance(value, int):
         return f"const {name}: u32 = {value}u;"
-    return f"const {name}: f32 = {value:.9e}f;"
+    nearest = struct.unpack("f", struct.pack("f", value))[0]  # rounded once: ten digits of a double may round elsewhere
+    return f"const {name}: f32 = {nearest:.9e}f;"
 
 
 def _expand(path: str, flags: Mapping[str, bool], includes: Mapping[str, str], seen: set[str]) -> Iterator[str]:
