@@ -138,8 +138,8 @@ class Session:
                 layout=self.device.create_pipeline_layout(bind_group_layouts=[layout]),
                 compute={"module": shader, "entry_point": "main"},
             )
-        except Exception as error:  # wgpu's error classes differ by version; the text carries file position and caret
-            raise PlayerError(f"{dispatch.label} does not compile: {error}") from error
+        except Exception as error:  # wgpu's error classes differ by version; the text names line and column
+            raise PlayerError(f"{dispatch.label} does not compile: {' '.join(str(error).split())}") from error
         return layout, pipeline
 
     def play(self, first: int = 0, last: int | None = None, timing: str = "wall") -> Trace:
