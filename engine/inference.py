@@ -35,8 +35,8 @@ class Format:
 
 def parse_format(text: str) -> Format:
     """``tq1_0``, ``tq2_0``, ``tq1_0>tq2_0``."""
-    shipped, _, held = text.partition(">")
-    if shipped not in TERNARY or (held or shipped) not in TERNARY:
+    shipped, arrow, held = text.partition(">")
+    if shipped not in TERNARY or (arrow and held not in TERNARY):
         raise PlanError(f"format {text!r} is unknown; use tq1_0, tq2_0, tq1_0>tq2_0 or tq2_0>tq1_0")
     return Format(shipped, held or shipped)
 
