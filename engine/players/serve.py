@@ -33,18 +33,22 @@ class Player:
     def __init__(self) -> None:
         self._gpu: Gpu | None = None
         self._session: Session | None = None
+        self.closed = False
 
-    def answer(self, request: Mapping[str, Any]) -> Answer:
-        """Do what ``request`` asks; EngineError and MemoryError become the answer's error."""
+    def answer(self, line: str) -> Answer:
+        """Do what the JSON object ``line`` asks; whatever is wrong with it or fails becomes the answer's error."""
         try:
-            handler = getattr(self, f"_on_{request.get('op')}", None)
+            request = json.loads(line)
+            handler = getattr(self, f"_on_{request.get('op')}", None) if isinstance(request, dict) else None
             if handler is None:
-                raise PlayerError(f"unknown request {request.get('op')!r}")
+                raise PlayerError(f"unknown request {line.strip()[:80]}")
             return {"ok": True, **handler(request)}
-        except (EngineError, OSError, KeyError) as error:
-            return {"ok": False, "error": " ".join(str(error).split()), "kind": type(error).__name__}
         except MemoryError:
-            return {"ok": False, "error": "out of host memory while reading the weights", "kind": "PlayerError"}
+            return _failure(PlayerError("out of host memory while reading the weights"))
+        except (KeyError, TypeError, ValueError) as error:
+            return _failure(PlayerError(f"the request or its plan is malformed: {type(error).__name__} {error}"))
+        except (EngineError, OSError) as error:
+            return _failure(error)
 
     def _on_adapters(self, request: Mapping[str, Any]) -> Answer:
         return {"adapters": [asdict(caps) for caps in adapters()]}
@@ -78,6 +82,7 @@ class Player:
         return {"base64": base64.b64encode(data).decode()}
 
     def _on_close(self, request: Mapping[str, Any]) -> Answer:
+        self.closed = True
         self._close_session()
         return {}
 
@@ -92,13 +97,16 @@ class Player:
             self._session = None
 
 
+def _failure(error: Exception) -> Answer:
+    return {"ok": False, "error": " ".join(str(error).split()), "kind": type(error).__name__}
+
+
 def serve(requests: TextIO, answers: TextIO) -> None:
     """Answer until the requests end or ask to close."""
     player = Player()
     for line in requests:
-        request = json.loads(line)
-        print(json.dumps(player.answer(request)), file=answers, flush=True)
-        if request.get("op") == "close":
+        print(json.dumps(player.answer(line)), file=answers, flush=True)
+        if player.closed:
             return
 
 

@@ -192,7 +192,12 @@ class Session:
 
     def read(self, slot: str, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes of a slot, read back through a small staging buffer."""
-        size = self.plan.slot_by_id[slot].bytes - offset if size is None else size
+        if slot not in self.buffers:
+            raise PlayerError(f"the plan has no slot {slot}")
+        whole = self.plan.slot_by_id[slot].bytes
+        size = whole - offset if size is None else size
+        if offset < 0 or size <= 0 or offset + size > whole:
+            raise PlayerError(f"bytes {offset}..{offset + size} lie outside {slot} ({whole:,} bytes)")
         return self.ledger.read(self.buffers[slot], offset, size)
 
     def write(self, slot: str, data: bytes, offset: int = 0) -> None:
