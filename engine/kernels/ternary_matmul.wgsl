@@ -37,13 +37,29 @@ fn store(at: u32, token: u32, result_any: f32) {
     y[token * STRIDE + COLUMN + at] = result;
 }
 
+// The i-th of eight values, from two vectors.
+fn at_token(low: vec4<f32>, high: vec4<f32>, i: u32) -> f32 {
+    if (i < 4u) { return low[i]; }
+    return high[i - 4u];
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first_tile = (group.x * (WG / 32u) + thread / 32u) * TILES;
+    let first_tile = (group.x * (WG / 32u) + thread / 32u) * SPAN;
     let row = thread % 32u;
     let tokens = group.y;
     if (first_tile >= range.y || tokens * 8u >= step.count) { return; }
-    var value = row_values(first_tile, row, tokens);
+#if TWO_PASSES
+    // Gate, then up. The bound hides from the compiler, which would write the product out twice and overrun instruction caches.
+    var value = Values();
+    var second = Values();
+    for (var half = step.zero; half < 2u; half++) {
+        value = second;
+        second = row_values(first_tile + half, row, tokens);
+    }
+#else
+    let value = row_values(first_tile, row, tokens);
+#endif
     #for o in OUT_TILES
     {
         let t = o * TILE_STEP;
@@ -56,9 +72,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let i = first + k;
         if (inside && tokens * 8u + i < step.count) {
             let token = tokens * 8u + i;
-            let result = finished(value[2u * t + i / 4u][i % 4u], tile, row, token);
+            let result = finished(at_token(value[2u * t], value[2u * t + 1u], i), tile, row, token);
 #if GATED
-            store(at, token, gated(result, finished(value[2u * t + 2u + i / 4u][i % 4u], tile + 1u, row, token)));
+#if TWO_PASSES
+            let up = at_token(second[0], second[1], i);
+#else
+            let up = at_token(value[2u * t + 2u], value[2u * t + 3u], i);
+#endif
+            store(at, token, gated(result, finished(up, tile + 1u, row, token)));
 #else
             store(at, token, result);
 #endif

@@ -20,6 +20,7 @@ from .op import Array, Emitter, Shape, serves_uniform
 from .quantize_norm import TOKEN_TILE, QuantizeNorm, norm_constants
 
 CPU_TILES = 16  # rows a thread on a processor: there a load costs more than a dot, so each activation serves many rows
+WORD_QUADS = {"tq1_0": 5, "tq2_0": 4}  # runs of four trits in a word
 DOT_FEATURE = "packed_4x8_integer_dot_product"
 
 
@@ -74,34 +75,32 @@ class TernaryProduct:
 
     def lower(self, node: Node, emit: Emitter) -> None:
         q, scale, code_sum = node.inputs[:3]
-        tokens = scale.shape[0]
-        least = 2 if self.activation else 1
-        tiles_per_thread = CPU_TILES // 2 if emit.caps.kind == "cpu" else least
-        group = 32 if emit.caps.kind == "cpu" else 256
-        for first, tiles, buffers in emit.tile_ranges(self.weight, least):
+        tokens, cpu = scale.shape[0], emit.caps.kind == "cpu"
+        step = 2 if self.activation else 1
+        tiles = CPU_TILES // 2 if cpu else 1
+        span = max(tiles, step)
+        shape = {
+            "WG": 32 if cpu else 128,
+            "TILES": tiles,
+            "SPAN": span,
+            "TILE_STEP": step,
+            "OUT_TILES": span // step,
+            "TWO_PASSES": span > tiles,
+            "TOKENS": 1 if cpu else TOKEN_TILE,
+            "RESIDUAL": len(node.inputs) > 3,
+            "UNIFORM": serves_uniform(emit.caps, q),
+            "M": q.shape[0],
+        }
+        codes = {"q": q, "act_scale": scale, "act_sum": code_sum}
+        buffers = {**self.buffers(node.inputs[3:], node.outputs[0], emit), **codes}
+        for first, count, window in emit.tile_ranges(self.weight, step):
             emit.dispatch(
                 "ternary_matmul",
-                {
-                    **self.constants(emit.caps),
-                    "WG": group,
-                    "TILES": tiles_per_thread,
-                    "TILE_STEP": least,
-                    "OUT_TILES": tiles_per_thread // least,
-                    "TOKENS": 1 if emit.caps.kind == "cpu" else TOKEN_TILE,
-                    "RESIDUAL": len(node.inputs) > 3,
-                    "UNIFORM": serves_uniform(emit.caps, q),
-                    "M": q.shape[0],
-                },
-                {
-                    **buffers,
-                    **self.buffers(node.inputs[3:], node.outputs[0], emit),
-                    "q": q,
-                    "act_scale": scale,
-                    "act_sum": code_sum,
-                },
-                (-(-tiles * TILE_ROWS // (group * tiles_per_thread)), -(-tokens // TOKEN_TILE), 1),
+                {**self.constants(emit.caps), **shape},
+                {**window, **buffers},
+                (-(-count * TILE_ROWS // (shape["WG"] * span)), -(-tokens // TOKEN_TILE), 1),
                 _part_label(node.label, first),
-                self.cost(tokens, tiles),
+                self.cost(tokens, count),
                 self.includes(),
             )
 
@@ -116,6 +115,9 @@ class TernaryProduct:
             "RELU2": self.activation == "relu2",
             "BLOCK_SCALES": self.weight.scaling == "block",
             "DOT4": DOT_FEATURE in caps.language_features,
+            "WORD_QUADS": WORD_QUADS[self.weight.kind],
+            "BATCH": batch(self.weight, caps),
+            "UNROLLED": 1 if caps.kind == "cpu" else WORD_QUADS[self.weight.kind],
         }
 
     def includes(self) -> dict[str, str]:
@@ -154,7 +156,6 @@ class NormedProduct:
             **norm_constants(weight.cols, self.norm.eps),
             "UNIFORM": serves_uniform(emit.caps, x, norm_weight),
             "SLICES": slices(weight, emit.caps),
-            "BATCH": batch(weight, emit.caps),
             "TILES": tiles_per_group,
             "RESIDUAL": len(node.inputs) > 2,
             "OUT_TILES": tiles_per_group // 2 if self.product.activation else tiles_per_group,

@@ -1,25 +1,11 @@
 // One token's dots with TILES rows, 32 apart, by one thread: every SLICES-th unit of the columns. Reads acts (int8 quads).
 alias Tiles = array<i32, TILES>;
-alias Words = array<vec2<u32>, TILES * BATCH>;
-const UNITS: u32 = BLOCKS * LOADS / BATCH;   // a unit is BATCH loads of a row, in flight together
-
-fn fetched(first_tile: u32, row: u32, unit: u32) -> Words {
-    var words: Words;
-    #for t in TILES
-    {
-        let at = (min(first_tile + t, range.y - 1u) * BLOCKS * LOADS + unit * BATCH) * 32u + row;
-        #for b in BATCH
-        words[t * BATCH + b] = loaded(at + b * 32u);
-        #end
-    }
-    #end
-    return words;
-}
+#include "lib/units.wgsl"
 
 // Adds the dots of one unit of TILES rows, 32 apart; every activation is read once for all of them.
 fn unit_dots(sum: ptr<function, Tiles>, words: Words, unit: u32) {
-    let act = unit * BATCH / LOADS * 64u;
-    let first = unit * BATCH % LOADS;
+    let act = unit / BLOCK_UNITS * 64u;
+    let first = unit % BLOCK_UNITS * BATCH;
     #for b in BATCH
     #for part in PARTS
     {
@@ -27,15 +13,19 @@ fn unit_dots(sum: ptr<function, Tiles>, words: Words, unit: u32) {
         #for t in TILES
         state[t] = opened(words[t * BATCH + b][part]);
         #end
-        for (var l = 0u; l < WORD_QUADS; l++) {
-            let quad = acts[act + quad_at((first + b) * PARTS + part, l)];
+        for (var turn = 0u; turn < WORD_QUADS; turn += UNROLLED) {
+        #for k in UNROLLED
+        {
+            let quad = acts[act + quad_at((first + b) * PARTS + part, turn + k)];
             #for t in TILES
             {
-                let turn = shown(state[t]);
-                (*sum)[t] += dot4(quad_of(turn), quad);
-                state[t] = rest_of(turn);
+                let next = shown(state[t]);
+                (*sum)[t] += dot4(quad_of(next), quad);
+                state[t] = rest_of(next);
             }
             #end
+        }
+        #end
         }
     }
     #end
@@ -53,8 +43,8 @@ fn shares(first_tile: u32, row: u32, slice: u32, ahead_of: Words) -> Tiles {
         if (unit + SLICES < UNITS) { ahead = fetched(first_tile, row, unit + SLICES); }
         unit_dots(&dots, now, unit);
 #if BLOCK_SCALES
-        if ((unit + 1u) * BATCH % LOADS != 0u) { continue; }
-        let block = unit * BATCH / LOADS;
+        if ((unit + 1u) % BLOCK_UNITS != 0u) { continue; }
+        let block = unit / BLOCK_UNITS;
         var ones = 0;
         for (var quad = 0u; quad < 64u; quad++) { ones += dot4(0x01010101u, acts[block * 64u + quad]); }
         #for t in TILES

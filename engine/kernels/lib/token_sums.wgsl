@@ -6,50 +6,57 @@ fn dots(w: u32, a: vec4<u32>) -> vec4<i32> {
     return vec4<i32>(dot4(w, a.x), dot4(w, a.y), dot4(w, a.z), dot4(w, a.w));
 }
 
-// Adds the dots of one block: TILES rows times eight tokens, each activation read once for all rows.
-fn block_dots(sum: ptr<function, Sums>, first_tile: u32, row: u32, block: u32, act: u32) {
-    for (var load = 0u; load < LOADS; load++) {
-        var words: array<vec2<u32>, TILES>;
-        #for t in TILES
-        {
-            let tile = min(first_tile + t, range.y - 1u);
-            words[t] = loaded(((tile * BLOCKS + block) * LOADS + load) * 32u + row);
-        }
-        #end
-        #for part in PARTS
-        {
+#include "lib/units.wgsl"
+
+// Adds the dots of one unit: TILES rows times eight tokens, each activation read once for all rows.
+fn unit_dots(sum: ptr<function, Sums>, words: Words, unit: u32, tokens: u32) {
+    let act = (tokens * BLOCKS + unit / BLOCK_UNITS) * 128u;
+    let first = unit % BLOCK_UNITS * BATCH;
+    #for b in BATCH
+    #for part in PARTS
+    {
         var state: array<vec2<u32>, TILES>;
         #for t in TILES
-        state[t] = opened(words[t][part]);
+        state[t] = opened(words[t * BATCH + b][part]);
         #end
-        for (var l = 0u; l < WORD_QUADS; l++) {
-            let at = act + quad_at(load * PARTS + part, l) * 2u;
+        for (var turn = 0u; turn < WORD_QUADS; turn += UNROLLED) {
+        #for k in UNROLLED
+        {
+            let at = act + quad_at((first + b) * PARTS + part, turn + k) * 2u;
             let low = q[at];
             let high = q[at + 1u];
             #for t in TILES
             {
-                let turn = shown(state[t]);
-                (*sum)[2u * t] += dots(quad_of(turn), low);
-                (*sum)[2u * t + 1u] += dots(quad_of(turn), high);
-                state[t] = rest_of(turn);
+                let next = shown(state[t]);
+                (*sum)[2u * t] += dots(quad_of(next), low);
+                (*sum)[2u * t + 1u] += dots(quad_of(next), high);
+                state[t] = rest_of(next);
             }
             #end
         }
-        }
         #end
+        }
     }
+    #end
+    #end
 }
 
 // The scaled sums of TILES rows for eight tokens, the token's own scale left out.
 fn row_values(first_tile: u32, row: u32, tokens: u32) -> Values {
     var value = Values();
     var sum = Sums();
-    for (var block = 0u; block < BLOCKS; block++) {
-        let act = (tokens * BLOCKS + block) * 128u;
-        block_dots(&sum, first_tile, row, block, act);
+    var ahead = fetched(first_tile, row, 0u);
+    for (var unit = 0u; unit < UNITS; unit++) {
+        let now = ahead;
+        if (unit + 1u < UNITS) { ahead = fetched(first_tile, row, unit + 1u); }
+        unit_dots(&sum, now, unit, tokens);
 #if BLOCK_SCALES
+        if ((unit + 1u) % BLOCK_UNITS != 0u) { continue; }
+        let block = unit / BLOCK_UNITS;
         var ones = array<vec4<i32>, 2>();
-        for (var half = 0u; half < 128u; half++) { ones[half % 2u] += dots(0x01010101u, q[act + half]); }
+        for (var half = 0u; half < 128u; half++) {
+            ones[half % 2u] += dots(0x01010101u, q[(tokens * BLOCKS + block) * 128u + half]);
+        }
         #for t in TILES
         {
             let scale = vec4<f32>(scales[((range.x + first_tile + t) * BLOCKS + block) * 32u + row]);

@@ -19,8 +19,7 @@ fn opened(word: u32) -> vec2<u32> {
     return vec2<u32>(word & 0x00FF00FFu, (word >> 8u) & 0x00FF00FFu);
 }
 
-const WORD_QUADS: u32 = 5u;  // the last word's fifth digit is 0 and adds nothing
-
+// The last word's fifth digit is 0 and adds nothing.
 // Which run of four columns (of the block's 64) the l-th quad of word w holds.
 fn quad_at(word: u32, l: u32) -> u32 {
     if (word < 8u) { return l * 8u + word; }

@@ -17,8 +17,6 @@ fn opened(word: u32) -> vec2<u32> {
     return vec2<u32>(word, 0u);
 }
 
-const WORD_QUADS: u32 = 4u;
-
 // Which run of four columns (of the block's 64) the l-th quad of word w holds.
 fn quad_at(word: u32, l: u32) -> u32 {
     return (word & 8u) * 4u + l * 8u + (word & 7u);
