@@ -1,0 +1,70 @@
+"""The table of measured results in the project's README, made from the records beside it.
+
+usage: python -m tritmark.reports.readme README.md FOLDER ...     (rewrites the lines between the two markers)
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tritmark.results.record import Record
+from tritmark.results.store import read
+
+from . import stats
+
+FIRST, LAST = "<!-- measured: begin -->", "<!-- measured: end -->"
+HEADS = ("Device", "Model", "Format", "Prefill tok/s", "Decode tok/s", "Weights read, GB/s", "GPU MiB")
+
+
+def table(records: Iterable[Record]) -> str:
+    """A Markdown row for each device, model and format: medians ± MAD over repetitions.
+
+    Weights read are the bytes of all weights (a decode step reads each once) times the decode rate.
+    """
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        if record.status == "ok":
+            groups.setdefault((record.adapter or record.device, record.model, record.format), []).append(record)
+    lines = ["| " + " | ".join(HEADS) + " |", "|---|---|---|---:|---:|---:|---:|"]
+    lines += ["| " + " | ".join((*key, *_cells(members))) + " |" for key, members in groups.items()]
+    return "\n".join(lines) + "\n"
+
+
+def rewritten(text: str, records: Iterable[Record]) -> str:
+    """``text`` with the lines between the markers replaced. Raises ValueError where a marker is missing."""
+    before, first, rest = text.partition(FIRST)
+    _, last, after = rest.partition(LAST)
+    if not first or not last:
+        raise ValueError(f"the text needs the lines {FIRST} and {LAST}")
+    return f"{before}{first}\n{table(records)}{last}{after}"
+
+
+def _cells(members: Sequence[Record]) -> tuple[str, str, str, str]:
+    prefill = [(r.workload, stats.prefill_tps(r)) for r in members if r.workload.startswith("prefill")]
+    decode = [(r, stats.decode_tps(r)) for r in members if r.workload.startswith("decode")]
+    traffic = [r.ledger["weight"] * statistics.median(tps) / 1e9 for r, tps in decode if r.ledger and tps]
+    peak = max(r.ledger_peak_bytes or 0 for r in members)
+    return (
+        ", ".join(_rate(workload, tps) for workload, tps in prefill) or "-",
+        ", ".join(_rate(r.workload, tps) for r, tps in decode) or "-",
+        ", ".join(f"{value:,.1f}" if value < 100 else f"{value:,.0f}" for value in traffic) or "-",
+        f"{peak / 2**20:,.0f}",
+    )
+
+
+def _rate(workload: str, tps: Sequence[float]) -> str:
+    digits = 1 if statistics.median(tps) < 100 else 0
+    return f"{statistics.median(tps):,.{digits}f} ± {stats.mad(tps):,.{digits}f} ({workload})"
+
+
+def main(arguments: Sequence[str]) -> None:
+    readme, *folders = map(Path, arguments)
+    records = [record for folder in folders for record in read(folder)]
+    readme.write_text(rewritten(readme.read_text(encoding="utf-8"), records), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,35 @@
+"""The README's first screen: its figures are those of the records beside it, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from tritmark.reports.readme import rewritten, table
+from tritmark.results.store import read
+
+ROOT = Path(__file__).parents[2]
+MEASURED = sorted(path.parent for path in (ROOT / "results/measured").glob("*/records.jsonl"))
+
+
+def test_the_table_is_what_the_measured_records_say() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert rewritten(text, [record for folder in MEASURED for record in read(folder)]) == text
+
+
+def test_failed_records_give_no_row() -> None:
+    assert table([]).count("\n") == 2
+
+
+def test_a_readme_without_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs the lines"):
+        rewritten("no table here", [])
+
+
+def test_every_command_that_the_readme_names_exists() -> None:
+    from tritmark.bench.cli import app
+
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    named = set(re.findall(r"tritmark ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert named <= known
