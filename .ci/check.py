@@ -1,7 +1,7 @@
 """Every check of the repository, in one process after another; what `make test` and CI run.
 
-Lint and types, then the test suites by what they need. Tests that need no GPU share two processes; those that use the
-GPU have it alone. REQUIRE_GPU=1 turns a missing GPU from a skip into a failure, and a suite of which nothing passed
+Lint and types, then the test suites by what they need, those with many independent tests in two processes; what measures
+has the machine alone. REQUIRE_GPU=1 turns a missing GPU from a skip into a failure, and a suite of which nothing passed
 counts as failed: a suite that silently did not run must not look fine.
 """
 
@@ -22,7 +22,7 @@ FOLDERS = ("bench", "devices", "engine", "reports", "results", "tests")
 SUITES = {  # name -> pytest arguments
     "null": ["tests/null", "tests/test_layers.py", "tests/test_structure.py", "-n", "2"],
     "devices": ["tests/devices"],
-    "gpu": ["tests/gpu"],
+    "gpu": ["tests/gpu", "-n", "2", "--dist", "worksteal"],  # compiling shaders takes most of its time
     "players": ["tests/players"],
     "bench": ["tests/bench", "--benchmark-columns=min,median,stddev,rounds", "--benchmark-sort=name"],
 }

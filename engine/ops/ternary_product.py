@@ -77,7 +77,7 @@ class TernaryProduct:
         q, scale, code_sum = node.inputs[:3]
         tokens, cpu = scale.shape[0], emit.caps.kind == "cpu"
         step = 2 if self.activation else 1
-        tiles = CPU_TILES // 2 if cpu else 1
+        tiles = cpu_tiles(self.weight, CPU_TILES // 2, step) if cpu else 1
         span = max(tiles, step)
         shape = {
             "WG": 32 if cpu else 128,
@@ -190,15 +190,19 @@ def slices(weight: Weight, caps: Caps) -> int:
     return 1 if weight.scaling == "block" else min(most, 16, weight.blocks)
 
 
+def cpu_tiles(weight: Weight, most: int, step: int) -> int:
+    """Tiles a thread on a processor, a multiple of ``step``: at most half of the weight's, so that two cores have work."""
+    return max(step, min(most, weight.tiles // 2) // step * step)
+
+
 def tiles_a_group(weight: Weight, activation: str | None, caps: Caps) -> int:
     """Tiles of one workgroup. A processor with few cores repeats the norm less often with more tiles a workgroup."""
     step = 2 if activation else 1
     if caps.kind != "cpu":
         return step
-    choices = range(CPU_TILES, CPU_TILES // 2 - 1, -step)
-    return min(
-        choices, key=lambda tiles: -(-weight.tiles // (2 * tiles)) * tiles
-    )  # pairs of groups with the least idle part
+    most = cpu_tiles(weight, CPU_TILES, step)
+    choices = range(most, (most + 1) // 2 - 1, -step)
+    return min(choices, key=lambda tiles: -(-weight.tiles // (2 * tiles)) * tiles)  # least idle part of pairs of groups
 
 
 def matvec_storage_bytes(weight: Weight, activation: str | None, caps: Caps) -> int:
