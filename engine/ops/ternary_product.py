@@ -191,7 +191,7 @@ def slices(weight: Weight, caps: Caps) -> int:
 
 
 def cpu_tiles(weight: Weight, most: int, step: int) -> int:
-    """Tiles a thread on a processor, a multiple of ``step``: at most half of the weight's, so that two cores have work."""
+    """Tiles a thread on a processor, in multiples of ``step``: at most half of all, so that two cores have work."""
     return max(step, min(most, weight.tiles // 2) // step * step)
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from tritmark.reports.readme import rewritten, table
 from tritmark.results.store import read
 
