@@ -1,8 +1,8 @@
 """Every check of the repository, in one process after another; what `make test` and CI run.
 
 Lint and types, then the test suites by what they need. Suites of many independent tests share two processes; what
-measures has the machine alone. REQUIRE_GPU=1 turns a missing GPU from a skip into a failure, and a suite of which nothing passed
-counts as failed: a suite that silently did not run must not look fine.
+measures has the machine alone. REQUIRE_GPU=1 turns a missing GPU from a skip into a failure, and a suite of which
+nothing passed counts as failed: a suite that silently did not run must not look fine.
 """
 
 from __future__ import annotations

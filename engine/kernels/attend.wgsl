@@ -1,14 +1,7 @@
 // Causal attention, one workgroup a (head, token): queries (M, H D), fp16 cache -> y (M, H D). GQA: H / HKV heads share a cache head.
-#if UNIFORM
-@group(0) @binding(auto) var<uniform> queries: array<vec4<f32>, M * HEADS * D / 4u>;
-#else
-@group(0) @binding(auto) var<storage, read> queries: array<vec4<f32>>;
-#endif
-@group(0) @binding(auto) var<storage, read> keys: array<u32>;             // [HKV][context][D / 2] fp16 pairs
-@group(0) @binding(auto) var<storage, read> values: array<u32>;
+#include "lib/attend_chunk.wgsl"
 @group(0) @binding(auto) var<storage, read_write> y: array<vec2<f32>>;
 
-#include "lib/attend_chunk.wgsl"
 #include "lib/attend_fold.wgsl"
 
 @compute @workgroup_size(WG)

@@ -1,14 +1,6 @@
 // Attention of one token, one workgroup a (head, chunk): queries (H D), fp16 cache -> partials [head][chunk][2 + D].
-#if UNIFORM
-@group(0) @binding(auto) var<uniform> queries: array<vec4<f32>, M * HEADS * D / 4u>;
-#else
-@group(0) @binding(auto) var<storage, read> queries: array<vec4<f32>>;
-#endif
-@group(0) @binding(auto) var<storage, read> keys: array<u32>;             // [HKV][context][D / 2] fp16 pairs
-@group(0) @binding(auto) var<storage, read> values: array<u32>;
-@group(0) @binding(auto) var<storage, read_write> partials: array<vec2<f32>>;
-
 #include "lib/attend_chunk.wgsl"
+@group(0) @binding(auto) var<storage, read_write> partials: array<vec2<f32>>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {

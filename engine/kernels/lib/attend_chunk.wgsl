@@ -1,5 +1,12 @@
 // Attention of one query to one chunk of 128 cached positions, with the chunk's own maximum. NumPy twin: ops/attend.py.
 #include "lib/exact.wgsl"
+#if UNIFORM
+@group(0) @binding(auto) var<uniform> queries: array<vec4<f32>, M * HEADS * D / 4u>;
+#else
+@group(0) @binding(auto) var<storage, read> queries: array<vec4<f32>>;
+#endif
+@group(0) @binding(auto) var<storage, read> keys: array<u32>;             // [HKV][context][D / 2] fp16 pairs
+@group(0) @binding(auto) var<storage, read> values: array<u32>;
 
 const CHUNK: u32 = 128u;
 const WORDS: u32 = D / 2u;
