@@ -153,7 +153,8 @@ def gate_run(gpu: Any, activation: str) -> OpRun:
 @few
 @examples(activation=st.sampled_from(("silu", "relu2")), kind=kinds, step=steps, seed=seeds)
 def test_gates(runs: Any, activation: str, kind: str, step: int, seed: int) -> None:
-    parts = drawn(np.random.default_rng(seed), kind, (M, 140))
+    """Products of tiny values would be denormal, which devices may flush: those are kept to what stays normal."""
+    parts = drawn(np.random.default_rng(seed), kind, (M, 140)) * np.float32(1e10 if kind == "tiny" else 1)
     assert runs(gate_run, activation).differing(step, {"parts": parts}) == []
 
 
