@@ -1,5 +1,5 @@
 // Y (M, N) = X (M, K) W^T (N, K dense): four interleaved sums a block of 256 columns, blocks added in order. A workgroup owns
-// TILES tiles of 32 rows and one token; a thread one row of each and every (WG / 32)-th block.
+// ITEMS * LANES rows and one token; a thread ITEMS rows, LANES apart, and every (WG / LANES)-th block.
 #include "lib/exact.wgsl"
 #include "dense"
 
@@ -21,7 +21,7 @@
 #endif
 @group(0) @binding(auto) var<storage, read_write> y: array<f32>;          // (M, STRIDE)
 
-var<workgroup> block_sum: array<f32, 32u * TILES * BLOCKS>;
+var<workgroup> block_sum: array<f32, ITEMS * LANES * BLOCKS>;
 
 fn input(token: u32, quad: u32) -> vec4<f32> {
 #if CODES
@@ -34,47 +34,48 @@ fn input(token: u32, quad: u32) -> vec4<f32> {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first_tile = group.x * TILES;
+    let first = group.x * ITEMS * LANES;
     let token = group.y;
-    let row = thread % 32u;
-    if (first_tile >= range.y || token >= step.count) { return; }
-    for (var block = thread / 32u; block < BLOCKS; block += WG / 32u) {
-        let sums = block_sums(first_tile, row, token, block);
-        #for t in TILES
-        block_sum[(t * BLOCKS + block) * 32u + row] = sums[t];
+    let lane = thread % LANES;
+    if (first >= range.y * 32u || token >= step.count) { return; }
+    for (var block = thread / LANES; block < BLOCKS; block += WG / LANES) {
+        let sums = block_sums(first + lane, token, block);
+        #for t in ITEMS
+        block_sum[(t * BLOCKS + block) * LANES + lane] = sums[t];
         #end
     }
     workgroupBarrier();
-    for (var item = thread; item < 32u * TILES; item += WG) {
-        store(first_tile, item / 32u, item % 32u, token);
+    for (var item = thread; item < ITEMS * LANES; item += WG) {
+        store(first, item, token);
     }
 }
 
-// Each input quad is read once for all TILES rows.
-fn block_sums(first_tile: u32, row: u32, token: u32, block: u32) -> array<f32, TILES> {
-    var sum = array<vec4<f32>, TILES>();
+// Each input quad is read once for all ITEMS rows.
+fn block_sums(first: u32, token: u32, block: u32) -> array<f32, ITEMS> {
+    var sum = array<vec4<f32>, ITEMS>();
     for (var quad = 0u; quad < min(64u, QUADS - block * 64u); quad++) {
         let value = input(token, block * 64u + quad);
-        #for t in TILES
+        #for t in ITEMS
         {
-            let tile = min(first_tile + t, range.y - 1u);
-            let weight = dense4((tile * BLOCKS + block) * LOADS * 32u + row, quad);
+            let row = min(first + t * LANES, range.y * 32u - 1u);
+            let weight = dense4((row / 32u * BLOCKS + block) * LOADS * 32u + row % 32u, quad);
             sum[t] = sealed4(sum[t] + mul4(value, weight));
         }
         #end
     }
-    var total = array<f32, TILES>();
-    #for t in TILES
+    var total = array<f32, ITEMS>();
+    #for t in ITEMS
     total[t] = sum4(sum[t]);
     #end
     return total;
 }
 
-fn store(first_tile: u32, t: u32, row: u32, token: u32) {
-    let at = (range.x + first_tile + t) * 32u + row;
-    if (first_tile + t >= range.y || at >= ROWS) { return; }
-    var value = block_sum[t * BLOCKS * 32u + row];
-    for (var block = 1u; block < BLOCKS; block++) { value = sealed(value + block_sum[(t * BLOCKS + block) * 32u + row]); }
+fn store(first: u32, item: u32, token: u32) {
+    let at = range.x * 32u + first + item;
+    if (first + item >= range.y * 32u || at >= ROWS) { return; }
+    let sums = item / LANES * BLOCKS * LANES + item % LANES;
+    var value = block_sum[sums];
+    for (var block = 1u; block < BLOCKS; block++) { value = sealed(value + block_sum[sums + block * LANES]); }
 #if CODES
     value = mul(value, mul(row_scale[at], act_scale[token]));
 #endif

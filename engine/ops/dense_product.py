@@ -14,11 +14,12 @@ import numpy as np
 from ..graph import Node, Value
 from ..plan import Cost
 from ..steps import StepRow
-from ..weights import Weight
+from ..weights import TILE_ROWS, Weight
 from . import exact
 from .op import Array, Emitter, Shape, serves_uniform
 from .quantize_norm import padded
 
+CPU_SHAPE = (16, 8)  # lanes, rows a lane: what a few vectors read together are whole neighbouring cache lines
 ROWS_AT_ONCE = 4096  # of the reference, to bound its memory
 
 
@@ -62,7 +63,7 @@ class DenseProduct:
 
     def lower(self, node: Node, emit: Emitter) -> None:
         weight, tokens = self.weight, node.outputs[0].shape[0]
-        tiles_a_group = 8 if emit.caps.kind == "cpu" else 1
+        lanes, items = CPU_SHAPE if emit.caps.kind == "cpu" else (TILE_ROWS, 1)
         constants = {
             "QUADS": padded(weight.cols) // 4 if self.codes else weight.cols // 4,
             "BLOCKS": weight.blocks,
@@ -72,8 +73,9 @@ class DenseProduct:
             "COLUMN": self.column,
             "CODES": self.codes,
             "RESIDUAL": len(node.inputs) > 3,
-            "WG": 32 * min(8, weight.blocks),
-            "TILES": tiles_a_group,
+            "WG": lanes * min(8, weight.blocks),
+            "LANES": lanes,
+            "ITEMS": items,
             "UNIFORM": not self.codes and serves_uniform(emit.caps, node.inputs[0]),
             "M": tokens,
         }
@@ -91,7 +93,7 @@ class DenseProduct:
                 "dense_product",
                 constants,
                 {**window, **buffers, "y": node.outputs[0]},
-                (-(-tiles // tiles_a_group), "count" if tokens > 1 else 1, 1),
+                (-(-tiles * TILE_ROWS // (lanes * items)), "count" if tokens > 1 else 1, 1),
                 f"{node.label}@{first}" if first else node.label,
                 cost,
                 {"dense": f"lib/dense_{weight.kind}.wgsl"},
