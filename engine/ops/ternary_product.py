@@ -186,7 +186,7 @@ def batch(weight: Weight, caps: Caps) -> int:
 
 def slices(weight: Weight, caps: Caps) -> int:
     """Threads that share a row; block scales add up in order, in one thread."""
-    most = 8 if caps.kind == "cpu" else caps.limit("maxComputeInvocationsPerWorkgroup") // 32
+    most = 2 if caps.kind == "cpu" else caps.limit("maxComputeInvocationsPerWorkgroup") // 32
     return 1 if weight.scaling == "block" else min(most, 16, weight.blocks)
 
 
