@@ -1,5 +1,5 @@
 // y (N) = W (N, K ternary) . q (K int8), one token: norm and quantisation in front, residual or gate behind.
-// A workgroup owns TILES tiles of 32 rows; a thread one row of each and every SLICES-th unit of its columns.
+// A workgroup owns TILES * LANES rows; a thread TILES rows, LANES apart, and every SLICES-th unit of their columns.
 #include "lib/exact.wgsl"
 #include "unpack"
 #include "lib/dot4.wgsl"
@@ -19,7 +19,7 @@
 #endif
 @group(0) @binding(auto) var<storage, read_write> y: array<f32>;
 
-const WG: u32 = 32u * SLICES;
+const WG: u32 = LANES * SLICES;
 #include "lib/quantize.wgsl"
 
 var<workgroup> acts: array<u32, PADDED_QUADS>;
@@ -28,22 +28,24 @@ var<workgroup> partial: array<i32, TILES * WG>;
 
 #include "lib/row_shares.wgsl"
 
-fn row_value(tile: u32, t: u32, row: u32, act_scale: f32) -> f32 {
+// The scaled sum of one of the workgroup's rows; the first of them is `first` rows into this dispatch.
+fn row_value(first: u32, row: u32, act_scale: f32) -> f32 {
+    let at = row / LANES * WG + row % LANES;
 #if BLOCK_SCALES
-    return mul(bitcast<f32>(partial[t * WG + row]), act_scale);
+    return mul(bitcast<f32>(partial[at]), act_scale);
 #else
     var sum = -atomicLoad(&code_sum);                                     // codes are trit + 1
     for (var slice = 0u; slice < SLICES; slice++) {
-        sum += partial[t * WG + slice * 32u + row];
+        sum += partial[at + slice * LANES];
     }
-    return mul(f32(sum), mul(scales[(tile + t) * 32u + row], act_scale));
+    return mul(f32(sum), mul(scales[range.x * 32u + first + row], act_scale));
 #endif
 }
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first_tile = group.x * TILES;
-    let ahead = fetched(first_tile, thread % 32u, min(thread / 32u, UNITS - 1u));
+    let first = group.x * TILES * LANES;
+    let ahead = fetched(first + thread % LANES, min(thread / LANES, UNITS - 1u));
     if (thread == 0u) { atomicStore(&code_sum, 0); }                      // visible after the barriers of norm_lanes
     let scale = code_scales(norm_lanes(0u, thread));
     var sum = 0;
@@ -54,29 +56,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     atomicAdd(&code_sum, sum);
     workgroupBarrier();
-    let dots = shares(first_tile, thread % 32u, thread / 32u, ahead);
+    let dots = shares(first + thread % LANES, thread / LANES, ahead);
     #for t in TILES
     partial[t * WG + thread] = dots[t];
     #end
     workgroupBarrier();
-    for (var item = thread; item < 32u * OUT_TILES; item += WG) {
-        store(first_tile, item / 32u, item % 32u, scale.y);
+    for (var item = thread; item < OUT_ROWS; item += WG) {
+        store(first, item, scale.y);
     }
 }
 
-// Output tile t of the workgroup.
-fn store(first_tile: u32, t: u32, row: u32, act_scale: f32) {
-    let tile = range.x + first_tile;
+// Output row `item` of the workgroup. Tiles of gate and up alternate.
+fn store(first: u32, item: u32, act_scale: f32) {
 #if GATED
-    let at = (tile / 2u + t) * 32u + row;
-    let value = gated(row_value(tile, 2u * t, row, act_scale), row_value(tile, 2u * t + 1u, row, act_scale));
-    let inside = first_tile + 2u * t < range.y;
+    let row = item / 32u * 64u + item % 32u;
+    let at = (range.x * 32u + first) / 2u + item;
+    let value = gated(row_value(first, row, act_scale), row_value(first, row + 32u, act_scale));
 #else
-    let at = (tile + t) * 32u + row;
-    var value = row_value(tile, t, row, act_scale);
-    let inside = first_tile + t < range.y;
+    let row = item;
+    let at = range.x * 32u + first + item;
+    var value = row_value(first, row, act_scale);
 #endif
-    if (!inside || at >= ROWS) { return; }
+    if (first + row >= range.y * 32u || at >= ROWS) { return; }
 #if RESIDUAL
     value = residual[at] + value;
 #endif

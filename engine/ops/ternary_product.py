@@ -20,6 +20,7 @@ from .op import Array, Emitter, Shape, serves_uniform
 from .quantize_norm import TOKEN_TILE, QuantizeNorm, norm_constants
 
 CPU_TILES = 16  # rows a thread on a processor: there a load costs more than a dot, so each activation serves many rows
+CPU_LANES = 8
 WORD_QUADS = {"tq1_0": 5, "tq2_0": 4}  # runs of four trits in a word
 DOT_FEATURE = "packed_4x8_integer_dot_product"
 
@@ -81,6 +82,7 @@ class TernaryProduct:
         span = max(tiles, step)
         shape = {
             "WG": 32 if cpu else 128,
+            "LANES": TILE_ROWS,
             "TILES": tiles,
             "SPAN": span,
             "TILE_STEP": step,
@@ -150,15 +152,16 @@ class NormedProduct:
     def lower(self, node: Node, emit: Emitter) -> None:
         x, norm_weight = node.inputs[:2]
         weight = self.product.weight
-        tiles_per_group = tiles_a_group(weight, self.product.activation, emit.caps)
+        lanes, items = matvec_shape(weight, self.product.activation, emit.caps)
         constants = {
             **self.product.constants(emit.caps),
             **norm_constants(weight.cols, self.norm.eps),
             "UNIFORM": serves_uniform(emit.caps, x, norm_weight),
             "SLICES": slices(weight, emit.caps),
-            "TILES": tiles_per_group,
+            "LANES": lanes,
+            "TILES": items,
             "RESIDUAL": len(node.inputs) > 2,
-            "OUT_TILES": tiles_per_group // 2 if self.product.activation else tiles_per_group,
+            "OUT_ROWS": lanes * items // (2 if self.product.activation else 1),
         }
         for first, tiles, buffers in emit.tile_ranges(weight, 2 if self.product.activation else 1):
             emit.dispatch(
@@ -170,7 +173,7 @@ class NormedProduct:
                     "x": x,
                     "norm_weight": norm_weight,
                 },
-                (-(-tiles // tiles_per_group), 1, 1),
+                (-(-tiles * TILE_ROWS // (lanes * items)), 1, 1),
                 _part_label(node.label, first),
                 self.product.cost(1, tiles),
                 self.product.includes(),
@@ -195,20 +198,27 @@ def cpu_tiles(weight: Weight, most: int, step: int) -> int:
     return max(step, min(most, weight.tiles // 2) // step * step)
 
 
-def tiles_a_group(weight: Weight, activation: str | None, caps: Caps) -> int:
-    """Tiles of one workgroup. A processor with few cores repeats the norm less often with more tiles a workgroup."""
+def matvec_shape(weight: Weight, activation: str | None, caps: Caps) -> tuple[int, int]:
+    """Lanes of the fused kernel and rows of a lane; together whole tiles, pairs of them for a gate.
+
+    A processor has few cores, so many rows share a norm, and narrow groups, so that what a few vectors read together
+    are whole neighbouring cache lines.
+    """
     step = 2 if activation else 1
     if caps.kind != "cpu":
-        return step
-    most = cpu_tiles(weight, CPU_TILES, step)
+        return TILE_ROWS, step
+    step *= TILE_ROWS // CPU_LANES
+    rows = weight.tiles * TILE_ROWS // CPU_LANES
+    most = max(step, min(CPU_TILES, rows // 2) // step * step)
     choices = range(most, (most + 1) // 2 - 1, -step)
-    return min(choices, key=lambda tiles: -(-weight.tiles // (2 * tiles)) * tiles)  # least idle part of pairs of groups
+    items = min(choices, key=lambda items: -(-rows // (2 * items)) * items)  # least idle part of pairs of groups
+    return CPU_LANES, items
 
 
 def matvec_storage_bytes(weight: Weight, activation: str | None, caps: Caps) -> int:
     """Workgroup memory that the fused kernel needs."""
-    group = 32 * slices(weight, caps) * tiles_a_group(weight, activation, caps) * 4
-    return weight.blocks * 256 + group + LANE_BYTES
+    lanes, items = matvec_shape(weight, activation, caps)
+    return weight.blocks * 256 + lanes * items * slices(weight, caps) * 4 + LANE_BYTES
 
 
 LANE_BYTES = 256 * 8 + 16 * 8 + 16

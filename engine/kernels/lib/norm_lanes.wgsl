@@ -2,7 +2,7 @@
 // the quads L, L + 256, ..., sixteen lanes in turn make a group, sixteen groups in turn the total. NumPy twin: ops/quantize_norm.py.
 #include "lib/exact.wgsl"
 
-const LANES: u32 = 256u;
+const NORM_LANES: u32 = 256u;
 var<workgroup> lane_sum: array<f32, 256>;
 var<workgroup> lane_top: array<f32, 256>;
 var<workgroup> group_sum: array<f32, 16>;
@@ -10,10 +10,10 @@ var<workgroup> group_top: array<f32, 16>;
 
 // (sum of squares, max |x w|) of x[first .. first + K] in quads; every thread of the workgroup (WG threads) must call it.
 fn norm_lanes(first: u32, thread: u32) -> vec2<f32> {
-    for (var lane = thread; lane < LANES; lane += WG) {
+    for (var lane = thread; lane < NORM_LANES; lane += WG) {
         var sum = vec4<f32>(0.0);
         var top = vec4<f32>(0.0);
-        for (var quad = lane; quad < QUADS; quad += LANES) {
+        for (var quad = lane; quad < QUADS; quad += NORM_LANES) {
             let value = x[first + quad];
             sum = sealed4(sum + mul4(value, value));
             top = max(top, abs(mul4(value, norm_weight[quad])));

@@ -45,10 +45,10 @@ fn unit_dots(sum: ptr<function, Sums>, words: Words, unit: u32, tokens: u32) {
 fn row_values(first_tile: u32, row: u32, tokens: u32) -> Values {
     var value = Values();
     var sum = Sums();
-    var ahead = fetched(first_tile, row, 0u);
+    var ahead = fetched(first_tile * 32u + row, 0u);
     for (var unit = 0u; unit < UNITS; unit++) {
         let now = ahead;
-        if (unit + 1u < UNITS) { ahead = fetched(first_tile, row, unit + 1u); }
+        if (unit + 1u < UNITS) { ahead = fetched(first_tile * 32u + row, unit + 1u); }
         unit_dots(&sum, now, unit, tokens);
 #if BLOCK_SCALES
         if ((unit + 1u) % BLOCK_UNITS != 0u) { continue; }
