@@ -19,8 +19,8 @@ from . import exact
 from .op import Array, Emitter, Shape, serves_uniform
 from .quantize_norm import TOKEN_TILE, QuantizeNorm, norm_constants
 
-CPU_TILES = 16  # rows a thread on a processor: there a load costs more than a dot, so each activation serves many rows
-CPU_LANES = 8
+CPU_TILES = 8  # rows a thread on a processor: there a load costs more than a dot, so each activation serves many rows
+CPU_LANES, CPU_ROWS = 8, 32  # of the fused kernel on a processor: lanes, and most rows of a lane
 WORD_QUADS = {"tq1_0": 5, "tq2_0": 4}  # runs of four trits in a word
 DOT_FEATURE = "packed_4x8_integer_dot_product"
 
@@ -78,7 +78,7 @@ class TernaryProduct:
         q, scale, code_sum = node.inputs[:3]
         tokens, cpu = scale.shape[0], emit.caps.kind == "cpu"
         step = 2 if self.activation else 1
-        tiles = cpu_tiles(self.weight, CPU_TILES // 2, step) if cpu else 1
+        tiles = cpu_tiles(self.weight, CPU_TILES, step) if cpu else 1
         span = max(tiles, step)
         shape = {
             "WG": 32 if cpu else 128,
@@ -209,7 +209,7 @@ def matvec_shape(weight: Weight, activation: str | None, caps: Caps) -> tuple[in
         return TILE_ROWS, step
     step *= TILE_ROWS // CPU_LANES
     rows = weight.tiles * TILE_ROWS // CPU_LANES
-    most = max(step, min(CPU_TILES, rows // 2) // step * step)
+    most = max(step, min(CPU_ROWS, rows // 2) // step * step)
     choices = range(most, (most + 1) // 2 - 1, -step)
     items = min(choices, key=lambda items: -(-rows // (2 * items)) * items)  # least idle part of pairs of groups
     return CPU_LANES, items
