@@ -83,16 +83,6 @@ class Compiled:
     config: Config
     first_decode: int
 
-    @property
-    def facts(self) -> dict[str, int]:
-        """Least bytes and operations of the last step of each program."""
-        found = {}
-        for name, dispatches in self.plan.programs.items():
-            found[f"{name}_bytes"] = sum(d.cost.bytes for d in dispatches)
-            found[f"{name}_operations"] = sum(d.cost.operations for d in dispatches)
-            found[f"{name}_dispatches"] = len(dispatches)
-        return found
-
 
 def synthetic_prompt(vocabulary: int, tokens: int) -> list[int]:
     """A fixed prompt for benchmarks: ids spread over the vocabulary by a multiplicative hash."""

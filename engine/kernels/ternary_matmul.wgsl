@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let tokens = group.y;
     if (first_tile >= range.y || tokens * 8u >= step.count) { return; }
 #if TWO_PASSES
-    // Gate, then up. The bound hides from the compiler, which would write the product out twice and overrun instruction caches.
+    // Gate, then up. The bound hides from the compiler: written out twice, the product became several times slower.
     var value = Values();
     var second = Values();
     for (var half = step.zero; half < 2u; half++) {

@@ -113,12 +113,12 @@ def test_one_tile_above_the_binding_limit_is_refused_in_one_line() -> None:
 
 def test_costs_count_weights_once_and_two_operations_a_weight() -> None:
     """The tiny model's projections: 2 layers of 4 E^2 + 3 E F weights, and the head's V E."""
-    facts = compile_workload(MODEL, TQ1, Workload.parse("decode:2"), CAPS).facts
+    decode = compile_workload(MODEL, TQ1, Workload.parse("decode:2"), CAPS).plan.programs["decode"]
     weights = 2 * (4 * 256 * 256 + 3 * 256 * 512) + 512 * 256
-    assert 2 * weights <= facts["decode_operations"] <= 2.2 * weights
+    assert 2 * weights <= sum(d.cost.operations for d in decode) <= 2.2 * weights
     least_bytes = 2 * (4 * 256 * 256 + 3 * 256 * 512) * 13 * 4 // 256 + 512 * 256 * 2
-    assert least_bytes <= facts["decode_bytes"] <= 1.3 * least_bytes
-    assert facts["decode_dispatches"] <= 2 * 8 + 5
+    assert least_bytes <= sum(d.cost.bytes for d in decode) <= 1.3 * least_bytes
+    assert len(decode) <= 2 * 8 + 5
 
 
 def test_weights_lie_apart_and_within_their_file() -> None:

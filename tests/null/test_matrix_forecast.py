@@ -5,33 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from imagined_device import CAPS
 
 from tritmark.bench.case import Case
 from tritmark.bench.forecast import forecast
-from tritmark.engine.plan import Caps
-
-CAPS = Caps(
-    adapter="imagined",
-    backend="none",
-    kind="cpu",
-    driver="none",
-    dialect="naga",
-    features=("subgroup",),
-    language_features=("packed_4x8_integer_dot_product",),
-    limits={
-        "maxBufferSize": 1 << 30,
-        "maxStorageBufferBindingSize": 1 << 27,
-        "maxUniformBufferBindingSize": 1 << 16,
-        "maxStorageBuffersPerShaderStage": 8,
-        "maxComputeWorkgroupStorageSize": 32768,
-        "maxComputeInvocationsPerWorkgroup": 1024,
-        "maxComputeWorkgroupSizeX": 1024,
-        "maxComputeWorkgroupsPerDimension": 65535,
-        "minStorageBufferOffsetAlignment": 256,
-        "minUniformBufferOffsetAlignment": 256,
-        "maxBindGroups": 4,
-    },
-)
 
 
 def case(workload: str, format: str = "tq2_0") -> Case:
