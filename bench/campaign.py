@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tritmark.devices.host import Host, open_device
+from tritmark.devices.base import Device
+from tritmark.devices.registry import open_device
 from tritmark.engine.errors import FormatError
 from tritmark.engine.formats.model import open_model
 from tritmark.engine.inference import Workload, parse_format
@@ -50,7 +51,7 @@ def check(cases: Sequence[Case]) -> None:
 def run(cases: Sequence[Case], folder: Path, *, timeout_s: float, tell: Tell, each: Callable[[Record], None]) -> None:
     """Run ``cases`` and append their records to ``folder``; ``each`` sees a record once it is on disk."""
 
-    def device(spec: str) -> Host:
+    def device(spec: str) -> Device:
         return open_device(spec, timeout_s=timeout_s)
 
     with Store(folder) as store:

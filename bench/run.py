@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from tritmark.devices.base import Device
-from tritmark.devices.host import open_device
+from tritmark.devices.registry import open_device
 from tritmark.engine import inference
 from tritmark.engine.formats.model import Model, open_model
 from tritmark.engine.plan import Caps, Plan

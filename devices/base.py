@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tritmark.engine.plan import Caps, Plan, Trace
@@ -45,6 +45,17 @@ class Loaded:
     ledger_peak_bytes: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Telemetry:
+    """What was watched from outside while a player ran: (ns since its session opened, value by name), and how.
+
+    Names carry units (``battery_celsius``, ``pss_bytes``); ``methods`` tells for each name how it was read.
+    """
+
+    samples: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+    methods: Mapping[str, str] = field(default_factory=dict)
+
+
 class Session(AbstractContextManager["Session"], Protocol):
     """One player with one open adapter. A player that is gone, silent or unwilling raises DeviceError."""
 
@@ -62,6 +73,9 @@ class Session(AbstractContextManager["Session"], Protocol):
     def memory(self) -> tuple[tuple[int, int], ...]:
         """(ns since the session opened, resident bytes of the player's process), from opening until now."""
 
+    def telemetry(self) -> Telemetry:
+        """What was watched of the device since the session opened."""
+
     def close(self) -> None:
         """End the player; a second call does nothing."""
 
@@ -70,6 +84,7 @@ class Device(Protocol):
     """Something that plays Plans."""
 
     name: str
+    needs_rest: bool  # a phone: cases wait until it has cooled down
 
     def adapters(self) -> list[Mapping[str, Any]]:
         """Every adapter there, as its player describes it."""

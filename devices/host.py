@@ -1,78 +1,43 @@
-"""Host: this machine as a device. The player is a child process: a WebGPU library may abort the one it is in.
-
-A session speaks the player's JSON lines: ``open``, ``load``, ``play``, ``read``, ``close``. The Plan travels as a
-file, weights are read by the child from the model the bundle names.
-"""
+"""Host: this machine as a device. The player is a child process: a WebGPU library may abort the one it is in."""
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from tritmark.engine.plan import Caps, Trace
+from tritmark.engine.plan import Caps
 
-from .base import Bundle, DeviceError, Loaded
+from .base import DeviceError, Telemetry
 from .child import Child
+from .registry import TIMEOUT_S, Sighting
+from .session import PlayerSession
 
 PLAYER = (sys.executable, "-m", "tritmark.engine.players.serve")
-TIMEOUT_S = 600.0
+SIGHTING_TIMEOUT_S = 60.0
 
 
-class HostSession:
+class HostSession(PlayerSession):
     """A child process with one open adapter."""
 
     def __init__(self, command: Sequence[str], adapter: str | None, timeout_s: float) -> None:
-        self._child = Child(command, timeout_s)
-        self._folder = tempfile.TemporaryDirectory(prefix="tritmark-")
-        try:
-            self.caps = _caps(self._child.ask("open", adapter=adapter)["caps"])
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> HostSession:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def load(self, bundle: Bundle) -> Loaded:
-        path = Path(self._folder.name) / "plan.json"
-        path.write_text(json.dumps(bundle.plan.to_json()), encoding="utf-8")
-        answer = self._child.ask("load", plan=str(path), model=bundle.model, format=bundle.format)
-        return Loaded(
-            load_ns=answer["load_ns"],
-            compile_ns=answer["compile_ns"],
-            ledger=answer["ledger"],
-            ledger_peak_bytes=answer["ledger_peak_bytes"],
-        )
-
-    def play(self, first: int, last: int, timing: str = "wall") -> Trace:
-        return Trace.from_json(self._child.ask("play", first=first, last=last, timing=timing)["trace"])
-
-    def read(self, slot: str, offset: int, size: int) -> bytes:
-        return base64.b64decode(self._child.ask("read", slot=slot, offset=offset, bytes=size)["base64"])
+        super().__init__(Child(command, timeout_s))
+        self._open(adapter=adapter)
 
     def memory(self) -> tuple[tuple[int, int], ...]:
         return self._child.memory.samples()
 
-    def close(self) -> None:
-        self._child.close()
-        self._folder.cleanup()
+    def telemetry(self) -> Telemetry:
+        """Nothing beside memory: what else this machine tells, `conditions` reads before and after."""
+        return Telemetry()
 
 
 class Host:
     """This machine. ``adapter`` is part of an adapter's name, or None for the system's first choice."""
+
+    needs_rest = False
 
     def __init__(
         self, adapter: str | None = None, *, command: Sequence[str] = PLAYER, timeout_s: float = TIMEOUT_S
@@ -114,10 +79,6 @@ class Host:
             os.close(file)
 
 
-def _caps(data: Mapping[str, Any]) -> Caps:
-    return Caps(**{**data, "features": tuple(data["features"]), "language_features": tuple(data["language_features"])})
-
-
 def _nvidia_free_bytes(adapter: str) -> int | None:
     query = ("nvidia-smi", "--query-gpu=name,memory.free", "--format=csv,noheader,nounits")
     try:
@@ -130,9 +91,18 @@ def _nvidia_free_bytes(adapter: str) -> int | None:
     return None
 
 
-def open_device(spec: str, *, timeout_s: float = TIMEOUT_S) -> Host:
-    """The device that ``spec`` names: ``host``, or ``host:`` and part of an adapter's name."""
-    kind, _, adapter = spec.partition(":")
-    if kind != "host":
-        raise DeviceError(f"unknown device {spec!r}; known: host, host:ADAPTER (see `tritmark devices`)")
-    return Host(adapter or None, timeout_s=timeout_s)
+def open_device(argument: str | None, timeout_s: float) -> Host:
+    """The host; ``argument`` is part of an adapter's name."""
+    return Host(argument, timeout_s=timeout_s)
+
+
+def sightings() -> list[Sighting]:
+    """Every adapter that a player finds on this machine."""
+    try:
+        found = Host(timeout_s=SIGHTING_TIMEOUT_S).adapters()
+    except DeviceError as error:
+        return [Sighting(device="host", state="no player", detail=str(error), remedy="see tritmark doctor")]
+    return [
+        Sighting(device=f"host:{caps['adapter']}", state="ready", detail=f"{caps['backend']}, {caps['kind']}")
+        for caps in found
+    ]

@@ -215,7 +215,7 @@ class DispatchTime:
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """What happened when a player played steps of a Plan."""
+    """What happened when a player played steps of a Plan. A failed one says why and has no digests."""
 
     plan_hash: str
     player: str
@@ -228,6 +228,7 @@ class Trace:
     ledger: Mapping[str, int]  # live GPU bytes by role
     ledger_peak_bytes: int
     dispatches: tuple[DispatchTime, ...] = ()
+    encode_ns: int = 0  # the player's own work: encoding and submitting, as far as nothing waits in it
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

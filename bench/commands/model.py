@@ -36,7 +36,7 @@ def plan(
     Nothing runs: only the limits of the device are read."""
     from tritmark.bench.case import expand, overridden
     from tritmark.bench.forecast import forecast
-    from tritmark.devices.host import open_device
+    from tritmark.devices.registry import open_device
 
     target = open_device(device)
     with target.session() as session:
@@ -61,7 +61,7 @@ def logits(
 ) -> None:
     """Logits of every position of a prompt, and their SHA-256."""
     from tritmark.bench.inquire import logits as ask
-    from tritmark.devices.host import open_device
+    from tritmark.devices.registry import open_device
 
     found = ask(open_device(device, timeout_s=timeout_s), model, format, parse_tokens(tokens), out, activation)
     if as_json:
@@ -92,7 +92,7 @@ def generate(
         raise typer.BadParameter("give either a text or token ids", param_hint="--prompt / --prompt-tokens")
     from tritmark.bench.inquire import Request
     from tritmark.bench.inquire import generate as ask
-    from tritmark.devices.host import open_device
+    from tritmark.devices.registry import open_device
     from tritmark.engine.ops.sample import Sampling
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)

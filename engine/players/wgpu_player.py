@@ -151,9 +151,9 @@ class Session:
             raise PlayerError(f"steps {first}..{last} are outside the plan's {len(self.plan.steps)}")
         times: list[StepTime] = []
         launches: list[DispatchTime] = []
-        started = time.perf_counter_ns()
+        started, encode_ns = time.perf_counter_ns(), 0
         for start in range(first, last, STEPS_AT_ONCE):
-            self._play_some(range(start, min(start + STEPS_AT_ONCE, last)), timing, times, launches)
+            encode_ns += self._play_some(range(start, min(start + STEPS_AT_ONCE, last)), timing, times, launches)
         wall_ns = time.perf_counter_ns() - started
         return Trace(
             plan_hash=self.plan.hash,
@@ -167,16 +167,21 @@ class Session:
             ledger=self.ledger.by_role(),
             ledger_peak_bytes=self.ledger.peak_bytes,
             dispatches=tuple(launches),
+            encode_ns=encode_ns,
         )
 
-    def _play_some(self, steps: range, timing: str, times: list[StepTime], launches: list[DispatchTime]) -> None:
+    def _play_some(self, steps: range, timing: str, times: list[StepTime], launches: list[DispatchTime]) -> int:
+        """Play ``steps``; the time of encoding and submitting them."""
         clock = Clock(self.gpu, self.ledger, self.plan, steps, timing)
+        started = time.perf_counter_ns()
         for step in steps:
             encoder = self.device.create_command_encoder()
             self._encode(encoder, step, clock)
             self.device.queue.submit([encoder.finish()])
+        encode_ns = time.perf_counter_ns() - started
         self._settle()
         clock.collect(times, launches)
+        return encode_ns
 
     def _encode(self, encoder: Any, step: int, clock: Clock) -> None:
         row = self.plan.steps[step]

@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from tritmark.devices.base import Bundle, DeviceError
-from tritmark.devices.host import Host, open_device
+from tritmark.devices.host import Host
+from tritmark.devices.registry import open_device
 from tritmark.engine.plan import Plan, Probe, Slot, Step
 
 PLAYER = Path(__file__).with_name("stand_in_player.py")
