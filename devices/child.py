@@ -126,10 +126,30 @@ class Child:
         return f" ({words[-1][:160]})" if words else ""
 
 
-class MemorySampler:
-    """Resident bytes of a process over time, sampled from a thread at an interval that grows with the run."""
+def end_tree(pid: int) -> None:
+    """Kill a process and everything that descends from it; one that is gone already is no error."""
+    import psutil
 
-    def __init__(self, pid: int) -> None:
+    try:
+        family = [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue  # it went by itself
+    psutil.wait_procs(family[:-1], CLOSE_TIMEOUT_S)
+
+
+class MemorySampler:
+    """Resident bytes of a process over time, sampled from a thread at an interval that grows with the run.
+
+    ``tree``: of the process and everything that descends from it; pages that they share count once for each.
+    """
+
+    def __init__(self, pid: int, *, tree: bool = False) -> None:
+        self._tree = tree
         self._samples: list[tuple[int, int]] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -152,7 +172,7 @@ class MemorySampler:
         try:
             process = psutil.Process(pid)
             while not self._stopped.is_set():
-                sample = (time.monotonic_ns() - start_ns, process.memory_info().rss)
+                sample = (time.monotonic_ns() - start_ns, self._resident_bytes(process))
                 with self._lock:
                     self._samples.append(sample)
                     if len(self._samples) >= MEMORY_SAMPLES:
@@ -161,3 +181,14 @@ class MemorySampler:
                 self._stopped.wait(interval_s)
         except psutil.Error:
             return  # the process has ended; what was seen until then stands
+
+    def _resident_bytes(self, process: Any) -> int:
+        import psutil
+
+        total = int(process.memory_info().rss)
+        for child in process.children(recursive=True) if self._tree else ():
+            try:
+                total += child.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue  # it ended between the two calls
+        return total
