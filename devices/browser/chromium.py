@@ -31,8 +31,9 @@ FLAGS = (
     "--headless=new", "--disable-dev-shm-usage", "--no-first-run", "--no-default-browser-check",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
     "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
-    "--enable-unsafe-webgpu", "--ignore-gpu-blocklist",
+    "--ignore-gpu-blocklist",
 )  # fmt: skip
+DIRECT = ("--enable-unsafe-webgpu",)  # without it headless Chromium offers no adapter behind Vulkan
 GLES = ("--use-webgpu-adapter=opengles", "--use-gl=angle", "--use-angle=vulkan")
 REMEDY = "install one (Debian: sudo apt-get install chromium) or name it: --device chromium:/path/to/chrome"
 
@@ -40,7 +41,7 @@ REMEDY = "install one (Debian: sudo apt-get install chromium) or name it: --devi
 class Chromium(ProgramBrowser):
     """One headless browser process with an empty profile, gone without a trace when it is closed."""
 
-    def __init__(self, program: str, flags: tuple[str, ...] = ()) -> None:
+    def __init__(self, program: str, flags: tuple[str, ...] = DIRECT) -> None:
         super().__init__()
         self._binary, self._flags = program, flags
         self._profile = tempfile.TemporaryDirectory(prefix="tritmark-chromium-", ignore_cleanup_errors=True)
@@ -64,7 +65,7 @@ def find() -> str | None:
 
 def open_device(argument: str | None, timeout_s: float) -> BrowserHere:
     """``argument``: ``gles``, or the path of a browser; None takes the first one there is."""
-    flags = GLES if argument == "gles" else ()
+    flags = GLES if argument == "gles" else DIRECT
     binary = find() if argument in (None, "gles") else shutil.which(argument or "")
     if binary is None:
         what = (

@@ -48,7 +48,7 @@ async function findAdapter(gpu) {
 
 function describe(gpu, adapter, device, agent) {
   const info = adapter.info ?? {};
-  const name = info.description || info.device || [info.vendor, info.architecture].filter(Boolean).join(" ") || "WebGPU adapter";
+  const name = info.description || info.device || [info.vendor, info.architecture].filter(Boolean).join(" ") || "unnamed adapter";
   return {
     adapter: name,
     backend: info.backend ? `WebGPU on ${info.backend}` : "WebGPU",
