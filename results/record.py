@@ -15,7 +15,9 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-SCHEMA = 1
+SCHEMA = 2
+KINDS = ("measured", "predicted")
+STATUSES = ("ok", "failed")
 
 
 class RecordError(Exception):
@@ -33,8 +35,8 @@ class Record:
 
     schema: int
     id: str
-    kind: str  # "measured" | "predicted"
-    status: str  # "ok" | "failed"
+    kind: str  # of KINDS
+    status: str  # of STATUSES
     reason: str | None
     started_at: str  # ISO 8601, UTC
     case: Mapping[str, Any]  # every axis and option, as given
@@ -46,6 +48,7 @@ class Record:
     model_sha256: str | None = None
     plan_hash: str | None = None
     shader_hash: str | None = None
+    runner: str | None = None  # None: ours; else another engine and its build: "llama.cpp b7336 (57d4c98)"
     player: str | None = None
     adapter: str | None = None
     driver: str | None = None
@@ -55,24 +58,23 @@ class Record:
     prompt_tokens: int | None = None  # processed by one prefill
     generated_tokens: int | None = None  # the first sampled token and those decoded after it
     timing: str | None = None  # of samples_ns: "wall" | "step" | "dispatch"
-    schedule: str | None = (
-        None  # "interleaved": all arms open at once; "reopened": one child at a time, for want of memory
-    )
+    schedule: str | None = None  # "interleaved": all arms open at once; "reopened": one; "own process": no arms
     turns: tuple[int, ...] = ()  # when each repetition had its turn among those of its group
     warmup_ns: tuple[int, ...] = ()  # samples taken and set aside before the first repetition
     samples_ns: tuple[int, ...] = ()
     ttft_ns: tuple[int, ...] = ()  # one a repetition: submission of the prompt to the first sampled token
     token_ns: tuple[tuple[int, ...], ...] = ()  # per repetition: when each decoded token was complete, since submission
     token_timing: str | None = None  # of token_ns: "step" (GPU timestamps) or "wall" (a play a step)
+    encode_ns: tuple[int, ...] = ()  # one a sample: the player's own work in it, encoding and submitting
+    dispatches: int | None = None  # launches in the timed region of one sample
     load_ns: Mapping[str, tuple[int, ...]] | None = None  # "cold" and "warm": weights from file to GPU
     compile_ns: Mapping[str, tuple[int, ...]] | None = None  # "cold" and "warm": all pipelines
     ledger: Mapping[str, int] | None = None  # live GPU buffers by role
     ledger_peak_bytes: int | None = None
     predicted_peak_bytes: int | None = None  # what the plan announced before anything ran
     process_memory: tuple[tuple[int, int], ...] = ()  # (ns since the child started, resident bytes)
-    conditions: Mapping[str, Any] | None = (
-        None  # "before" and "after": battery, temperatures, load, clocks, free memory
-    )
+    telemetry: Mapping[str, Any] | None = None  # "samples": [[ns since the start, {name: value}]], "methods"
+    conditions: Mapping[str, Any] | None = None  # of the machine "before" and "after"; "rest": the wait for it to cool
     versions: Mapping[str, str] | None = None
     os: str | None = None
 
@@ -92,7 +94,7 @@ class Record:
         if required:
             raise RecordError(f"record lacks the field {required[0]!r}; was the file edited by hand?")
         record = cls(**{name: _checked(hints[name], value, name) for name, value in data.items()})
-        if record.kind not in ("measured", "predicted") or record.status not in ("ok", "failed"):
+        if record.kind not in KINDS or record.status not in STATUSES:
             raise RecordError(
                 f"record has kind {record.kind!r} and status {record.status!r}; neither may be anything new"
             )
@@ -116,7 +118,14 @@ _REQUIRED = frozenset(
     )
 )
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # n -> function from schema n to schema n + 1
+
+def upgrade_1_to_2(data: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 knew one runner and watched neither the device from outside nor the player's own work."""
+    return {**data, "runner": None, "telemetry": None, "encode_ns": [], "dispatches": None}
+
+
+# n -> function from schema n to schema n + 1
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: upgrade_1_to_2}
 
 
 def upgraded(data: Any) -> dict[str, Any]:
