@@ -127,7 +127,7 @@ def _print_tables(records: list[Record]) -> None:
         print(tables.text(records, console.width), end="")
 
 
-for command in (model.plan, model.logits, model.generate, machine.devices, machine.doctor, convert.convert):
+for command in (model.plan, model.logits, model.generate, machine.devices, machine.doctor, machine.probe, convert.convert):
     app.command()(command)
 
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .output import TIMEOUT_S, AsJson, Timeout, emit, sized
+from .output import TIMEOUT_S, AsJson, Device, Timeout, emit, sized
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from tritmark.devices.registry import Sighting
 
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
@@ -19,20 +21,36 @@ def devices(
     timeout_s: Timeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """List adapters with limits, features, bandwidth and exactness."""
+    """List adapters with limits, features, bandwidth and exactness, then browsers and phones."""
     from tritmark.devices.host import Host
+    from tritmark.devices.registry import kinds, provider
 
-    found = []
+    ready: list[str] = []
     for caps in Host(timeout_s=timeout_s).adapters():
         device = Host(caps["adapter"], timeout_s=timeout_s)
-        entry = {"device": device.name, **caps, **({} if quick else _measured(device))}
-        found.append(entry)
+        entry = {"device": device.name, "state": "ready", **caps, **({} if quick else _measured(device))}
+        ready.append(device.name)
         emit(entry) if as_json else print(_described(entry))
+    for seen in (seen for kind in kinds() if kind != "host" for seen in provider(kind).sightings()):
+        ready += [seen.device] if seen.state == "ready" else []
+        emit(vars(seen)) if as_json else print(_sighted(seen))
     if as_json:
-        emit({"devices": [entry["device"] for entry in found]})
-    elif not found:
-        print("no adapter; see tritmark doctor")
-    if not found:
+        emit({"devices": ready})
+    elif not ready:
+        print("no device; see tritmark doctor")
+    if not ready:
+        raise typer.Exit(1)
+
+
+def probe(device: Device = "host", timeout_s: Timeout = TIMEOUT_S, as_json: AsJson = False) -> None:
+    """What one device is and whether it computes correctly: limits, exactness, bandwidth and launch cost."""
+    from tritmark.devices.registry import open_device
+
+    target = open_device(device, timeout_s=timeout_s)
+    caps = _first(target.adapters(), device)
+    entry = {"device": target.name, **caps, **_measured(target)}
+    emit(entry) if as_json else print(_described(entry))
+    if not entry["usable"]:
         raise typer.Exit(1)
 
 
@@ -67,6 +85,20 @@ def _measured(device: Any) -> dict[str, Any]:
         return {**entry, **asdict(gauge(device))}
     except DeviceError as error:
         return {**entry, "copy_bytes_per_s": None, "dispatch_ns": None, "reason": verdict.reason or str(error)}
+
+
+def _first(adapters: Sequence[Mapping[str, Any]], device: str) -> Mapping[str, Any]:
+    from tritmark.devices.base import DeviceError
+
+    if not adapters:
+        raise DeviceError(f"{device} has no adapter; see tritmark doctor")
+    return adapters[0]
+
+
+def _sighted(seen: Sighting) -> str:
+    state = seen.detail if seen.state == "ready" else f"{seen.state}: {seen.detail}"
+    remedy = f"\n  {seen.remedy}" if seen.remedy else ""
+    return f"{seen.device}\n  {state}{remedy}"
 
 
 def _described(entry: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line; the last line is the result.")]
-Device = Annotated[str, typer.Option(help="Where to run: host, or host:PART_OF_ADAPTER_NAME.")]
+Device = Annotated[str, typer.Option(help="Where to run: host, host:PART_OF_ADAPTER_NAME, chromium, android, ios.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds that a single request to the player may take.")]
 Activation = Annotated[str | None, typer.Option(help="Override the feed-forward activation: silu or relu2.")]
 

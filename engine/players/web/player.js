@@ -13,7 +13,7 @@ import { oneLine, Watch } from "./watch.js";
 import { uploadWeights } from "./weights.js";
 
 const STEPS_AT_ONCE = 512; // timed steps a query set holds; WebGPU allows 4096 queries
-const AHEAD = 8; // steps submitted before the oldest of them must be done: bounded queues, and progress to show
+const BATCH = 8; // steps between two looks at the queue: one batch runs while the next is encoded, no more are queued
 
 export class Player {
   #buffers = new Map();
@@ -118,16 +118,19 @@ export class Player {
 
   async #playSome(from, to, trace, started) {
     const clock = new Clock(this.device, this.ledger, trace.timing, this.#passes(from, to, trace.timing));
-    let tokens = 0;
-    for (let step = from; step < to; step++) {
+    let tokens = 0, earlier = Promise.resolve();
+    for (let first = from; first < to; first += BATCH) {
+      const last = Math.min(first + BATCH, to);
       const before = now_ns();
-      this.device.queue.submit([this.#encode(step, clock)]);
-      trace.encode_ns += now_ns() - before;
-      tokens += tokensOf(this.plan, step);
-      if ((step + 1 - from) % AHEAD === 0 || step + 1 === to) {
-        await this.watch.until(this.device.queue.onSubmittedWorkDone());
-        this.progress({ phase: "steps", done: step + 1, total: this.plan.steps.length, tokens, elapsed_ns: now_ns() - started });
+      for (let step = first; step < last; step++) {
+        this.device.queue.submit([this.#encode(step, clock)]);
+        tokens += tokensOf(this.plan, step);
       }
+      trace.encode_ns += now_ns() - before;
+      const done = this.device.queue.onSubmittedWorkDone();
+      await this.watch.until(last < to ? earlier : done);
+      earlier = done;
+      this.progress({ phase: "steps", done: last, total: this.plan.steps.length, tokens, elapsed_ns: now_ns() - started });
     }
     keep(trace, await this.watch.until(clock.collect()), from, to);
   }
@@ -143,7 +146,7 @@ export class Player {
     const encoder = this.device.createCommandEncoder();
     for (const run of clock.timing === "dispatch" ? launches.map((launch) => [launch]) : [launches]) {
       const pass = encoder.beginComputePass(clock.nextPass(step, run[0].label));
-      encodeRun(pass, run, values, [step * STEP_STRIDE_BYTES]);
+      encodeRun(pass, run, values, new Uint32Array([step * STEP_STRIDE_BYTES]));
       pass.end();
     }
     return encoder.finish();
@@ -184,7 +187,7 @@ function encodeRun(pass, launches, values, offsets) {
       current = pipeline;
       pass.setPipeline(pipeline);
     }
-    pass.setBindGroup(0, group, offsets);
+    pass.setBindGroup(0, group, offsets, 0, 1);
     pass.dispatchWorkgroups(x < 0 ? values[-1 - x] : x, y < 0 ? values[-1 - y] : y, z < 0 ? values[-1 - z] : z);
   }
 }
