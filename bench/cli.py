@@ -127,7 +127,10 @@ def _print_tables(records: list[Record]) -> None:
         print(tables.text(records, console.width), end="")
 
 
-for command in (model.plan, model.logits, model.generate, machine.devices, machine.doctor, machine.probe, convert.convert):
+COMMANDS = (
+    model.plan, model.logits, model.generate, machine.devices, machine.probe, machine.doctor, convert.convert,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 
 
