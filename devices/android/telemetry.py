@@ -1,0 +1,159 @@
+"""Telemetry: how a phone feels while a case runs, read over adb by a thread at intervals that do not disturb it.
+
+All commands that are due go to the phone as one. Every value is optional; the first source that tells a value keeps it
+for the whole session, and its command is noted as the value's method.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..base import DeviceError, Telemetry
+from . import readings
+from .adb import Adb
+from .apps import App
+
+INTERVAL_S = 1.0
+SLOW_TICKS = 5  # costly values: every fifth time
+SAMPLES = 2000  # beyond this every other sample is dropped and the interval doubles
+MARK = "=tritmark="
+KGSL = "/sys/class/kgsl/kgsl-3d0"
+GPU_LOADS = (
+    f"{KGSL}/gpu_busy_percentage",
+    "/sys/kernel/gpu/gpu_busy",
+    "/sys/class/misc/mali0/device/utilization",
+    "/sys/module/ged/parameters/gpu_loading",
+)
+GPU_CLOCKS = (
+    f"{KGSL}/gpuclk",
+    "/sys/kernel/gpu/gpu_clock",
+    "/sys/class/misc/mali0/device/cur_freq",
+    "/sys/class/misc/mali0/device/devfreq/*/cur_freq",
+)
+CPU_CLOCKS = "/sys/devices/system/cpu/cpufreq/policy*/scaling_cur_freq"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A command and what its output tells: ``read(output)`` -> values by name."""
+
+    command: str
+    read: Callable[[str], Mapping[str, Any]]
+    slow: bool = False
+
+
+class Watcher:
+    """Samples a phone from a thread. Times are ns since the watcher was made."""
+
+    def __init__(self, adb: Adb, app: App, interval_s: float = INTERVAL_S) -> None:
+        self._adb, self._interval_s = adb, interval_s
+        self._sources = sources(app)
+        self._samples: list[tuple[int, dict[str, Any]]] = []
+        self._methods: dict[str, str] = {}
+        self._lock, self._stopped, self._start_ns = threading.Lock(), threading.Event(), time.monotonic_ns()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def telemetry(self) -> Telemetry:
+        """What was seen so far."""
+        with self._lock:
+            return Telemetry(samples=tuple(self._samples), methods=dict(self._methods))
+
+    def stop(self) -> None:
+        """End the sampling; a sample that is being taken from a phone that is gone may end later."""
+        self._stopped.set()
+        self._thread.join(INTERVAL_S)
+
+    def _watch(self) -> None:
+        tick = 0
+        while not self._stopped.is_set():
+            due = [source for source in self._sources if tick % SLOW_TICKS == 0 or not source.slow]
+            at_ns, methods = time.monotonic_ns() - self._start_ns, dict(self._methods)
+            try:
+                values = sample(self._adb, due, methods)
+            except DeviceError as error:  # the session finds out by itself; here it explains what is missing
+                values, methods["gaps"] = {}, str(error)
+            with self._lock:
+                self._methods = methods
+                if values:
+                    self._samples.append((at_ns, values))
+                if len(self._samples) >= SAMPLES:
+                    del self._samples[1::2]
+                    self._interval_s *= 2
+            tick += 1
+            self._stopped.wait(self._interval_s)
+
+
+def sample(adb: Adb, due: list[Source], methods: dict[str, str]) -> dict[str, Any]:
+    """Values of these sources now. ``methods`` tells which command each value comes from, and learns new ones."""
+    script = "; ".join(f"echo {MARK}{at}; {source.command} 2>/dev/null" for at, source in enumerate(due))
+    values: dict[str, Any] = {}
+    for at, text in readings.sections(adb.text(script), MARK):
+        source = due[int(at)]
+        for name, value in source.read(text).items():
+            if methods.setdefault(name, source.command) == source.command:
+                values[name] = value
+    return values
+
+
+def sources(app: App | None = None) -> list[Source]:
+    """What to read; of one value's sources the best comes first. Without a browser: what tells of the phone alone."""
+    phone = [
+        Source("dumpsys battery", readings.battery),
+        Source("cat /sys/class/power_supply/battery/current_now", _named("battery_microamperes", _integer)),
+        Source("dumpsys thermalservice", readings.thermal),
+        Source("cat /proc/meminfo", readings.system_memory),
+        Source(f"cat {CPU_CLOCKS}", _named("cpu_mhz", readings.clock_mhz)),
+        *(Source(f"cat {path}", _named("gpu_mhz", readings.clock_mhz)) for path in GPU_CLOCKS),
+        Source(f"cat {KGSL}/gpubusy", _named("gpu_busy_percent", readings.busy_share)),
+        *(Source(f"cat {path}", _named("gpu_busy_percent", readings.percent)) for path in GPU_LOADS),
+    ]
+    return phone if app is None else [*phone, *Browsing(app).sources()]
+
+
+class Browsing:
+    """Sources about a browser, which need to remember something from one reading to the next."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._pids: tuple[int, ...] = ()
+        self._work: tuple[int, int] | None = None  # (now, GPU time) of the last reading, ns
+
+    def sources(self) -> list[Source]:
+        return [
+            Source("ps -A -o PID,RSS,NAME", self._resident),
+            Source(f"dumpsys meminfo --package {self._app.package}", readings.process_memory, slow=True),
+            Source("dumpsys gpu --gpumem", lambda text: readings.gpu_memory(text, self._pids), slow=True),
+            Source("dumpsys gpu --gpuwork", self._busy),
+        ]
+
+    def _resident(self, text: str) -> Mapping[str, Any]:
+        """Resident bytes of all processes together; pages that they share count more than once."""
+        found = readings.processes(text, self._app.package)
+        self._pids = tuple(found)
+        return {"rss_bytes": sum(size for _, size in found.values())} if found else {}
+
+    def _busy(self, text: str) -> Mapping[str, Any]:
+        """The share of time since the last reading that the GPU worked for the browser."""
+        work = None if self._app.uid is None else readings.gpu_work(text, self._app.uid)
+        now, before = time.monotonic_ns(), self._work
+        self._work = None if work is None else (now, work)
+        if before is None or work is None or work < before[1]:  # the phone has begun to count anew
+            return {}
+        return {"gpu_busy_percent": min(100.0, round(100 * (work - before[1]) / max(now - before[0], 1), 1))}
+
+
+def _named(name: str, read: Callable[[str], Any]) -> Callable[[str], Mapping[str, Any]]:
+    def values(text: str) -> Mapping[str, Any]:
+        value = read(text)
+        return {} if value is None else {name: value}
+
+    return values
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if text.strip().lstrip("-").isdecimal() and len(text) < 20 else None
