@@ -1,4 +1,4 @@
-"""What Android's commands print becomes numbers. The texts follow Android 9 to 16 on Pixel, Samsung and Huawei phones."""
+"""What Android's commands print becomes numbers. They follow Android 9 to 16 on Pixel, Samsung and Huawei phones."""
 
 from __future__ import annotations
 
@@ -367,7 +367,7 @@ Last Timestamp of Persistence Into Persistent Storage: 2025-11-01 15:54:06.558
           importance=100 pss=0.00 rss=0.00 description=crash state=empty trace=null
         ApplicationExitInfo #1:
           timestamp=2025-11-01 19:25:46.855 pid=2176 realUid=99001 packageUid=10123 definingUid=10123 user=0
-          process=com.android.chrome:sandboxed_process0:org.chromium.content.app.Sandboxed0:0 reason=3 (LOW MEMORY) subreason=0 (UNKNOWN) status=0
+          process=com.android.chrome:sandboxed_process0:S:0 reason=3 (LOW MEMORY) subreason=0 (UNKNOWN) status=0
           importance=100 pss=0,00 rss=557MB state=empty trace=null
           description=lmkd
         ApplicationExitInfo #2:
