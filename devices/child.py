@@ -14,22 +14,27 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from .base import DeviceError
 
 STDERR_LINES = 20
 CLOSE_TIMEOUT_S = 5.0
+GONE_INTERVAL_S = 1.0
 MEMORY_INTERVAL_S = 0.05
 MEMORY_SAMPLES = 400  # beyond this every other sample is dropped and the interval doubles
 
 
 class Child:
-    """A running player process. ``timeout_s`` bounds every request."""
+    """A running player process. ``timeout_s`` bounds every request.
 
-    def __init__(self, command: Sequence[str], timeout_s: float) -> None:
+    ``gone`` is asked every second while an answer is awaited: a line from it ends the wait and the child.
+    """
+
+    def __init__(self, command: Sequence[str], timeout_s: float, gone: Callable[[], str | None] = lambda: None) -> None:
         self.timeout_s = timeout_s
+        self._gone = gone
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         try:  # its own session: Ctrl-C reaches the parent alone, which then ends the child
@@ -65,7 +70,7 @@ class Child:
         try:
             self._process.stdin.write(json.dumps({"op": op, **fields}) + "\n")
             self._process.stdin.flush()
-            line = self._answers.get(timeout=self.timeout_s)
+            line = self._await()
         except (OSError, ValueError):  # a closed pipe: the child has died since the last answer
             line = None
         except queue.Empty:
@@ -87,6 +92,21 @@ class Child:
             reason = str(answer.get("error", f"the player refused to {op} without a reason"))
             raise DeviceError(" ".join(reason.split()))  # compilers of shaders speak in paragraphs
         return answer
+
+    def _await(self) -> str | None:
+        """The next line of the child; queue.Empty where none comes in time, DeviceError where the far end is gone."""
+        deadline_s = time.monotonic() + self.timeout_s
+        while True:
+            left_s = deadline_s - time.monotonic()
+            try:
+                return self._answers.get(timeout=max(0.0, min(GONE_INTERVAL_S, left_s)))
+            except queue.Empty:
+                gone = self._gone()
+                if gone is not None:
+                    self.kill()
+                    raise DeviceError(gone) from None
+                if left_s <= GONE_INTERVAL_S:
+                    raise
 
     def close(self) -> None:
         """Ask the child to end, and end it where it does not."""

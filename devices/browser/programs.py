@@ -68,8 +68,11 @@ class ProgramBrowser:
     def listen(self) -> Mapping[str, object]:
         return LOOPBACK
 
-    def trouble(self) -> str | None:
+    def gone(self) -> str | None:
         return self._program.ended() if self._program else None
+
+    def trouble(self) -> str | None:
+        return self.gone()
 
     def memory(self) -> tuple[tuple[int, int], ...]:
         return self._program.memory() if self._program else ()

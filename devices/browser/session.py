@@ -27,6 +27,9 @@ class Browser(Protocol):
     def open(self, scheme: str, port: int, path: str) -> None:
         """Open the page that the server on ``port`` of this computer serves at ``path``, or raise DeviceError."""
 
+    def gone(self) -> str | None:
+        """A line where the browser or its device is certainly gone; cheap, for it is asked every second."""
+
     def trouble(self) -> str | None:
         """Why the page may have stopped answering, in one line, or None where nothing looks wrong."""
 
@@ -47,7 +50,7 @@ class BrowserSession(PlayerSession):
         self, browser: Browser, *, timeout_s: float, images: str, hello_timeout_s: float = HELLO_TIMEOUT_S
     ) -> None:
         self._browser = browser
-        super().__init__(Child(SERVER, timeout_s))
+        super().__init__(Child(SERVER, timeout_s, browser.gone))
         try:
             served = self._child.ask("listen", images=images, **browser.listen())
             browser.open(served["scheme"], served["port"], served["path"])
@@ -61,7 +64,7 @@ class BrowserSession(PlayerSession):
             return self._child.ask(op, **fields)
         except DeviceError as error:
             trouble = self._browser.trouble()
-            if trouble is None:
+            if trouble is None or trouble in str(error):
                 raise
             raise DeviceError(f"{trouble} ({error})") from error
 
