@@ -46,9 +46,14 @@ class Chromium(ProgramBrowser):
         self._binary, self._flags = program, flags
         self._profile = tempfile.TemporaryDirectory(prefix="tritmark-chromium-", ignore_cleanup_errors=True)
 
+    @property
+    def profile(self) -> str:
+        """The folder of this process's own profile."""
+        return self._profile.name
+
     def open(self, scheme: str, port: int, path: str) -> None:
         root = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
-        profile = f"--user-data-dir={self._profile.name}"
+        profile = f"--user-data-dir={self.profile}"
         url = f"{scheme}://localhost:{port}{path}"
         self._program = Program([self._binary, *FLAGS, *root, *self._flags, profile, url])
 
