@@ -1,7 +1,8 @@
 """Chromium, or any browser built from it, of this computer: headless, with a profile of its own.
 
-It brings Tint, the WGSL front end of Chrome on phones. ``chromium:PATH`` chooses the program; ``chromium:gles`` asks for
-the adapter behind OpenGL ES (WebGPU's compatibility mode), which is where Mesa's drivers show that Dawn refuses as Vulkan.
+It brings Tint, the WGSL front end of Chrome on phones. ``chromium:PATH`` chooses the program; ``chromium:gles`` asks
+for the adapter behind OpenGL ES (WebGPU's compatibility mode), which is where Mesa's drivers show that Dawn refuses as
+Vulkan.
 """
 
 from __future__ import annotations
