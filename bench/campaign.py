@@ -6,6 +6,7 @@ What no case could mean is refused before the folder exists; what goes wrong wit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from tritmark.devices.base import Device
@@ -16,9 +17,11 @@ from tritmark.engine.inference import Workload, parse_format
 from tritmark.results.record import Record, RecordError
 from tritmark.results.store import Store, case_keys
 
-from .case import Case
+from .case import OURS, Case
+from .cooldown import Rest
 from .measure import Tell
 from .run import run_matrix
+from .runners.base import Runner, open_runner
 
 
 def remaining(cases: Sequence[Case], folder: Path, *, resume: bool) -> list[Case]:
@@ -32,11 +35,13 @@ def remaining(cases: Sequence[Case], folder: Path, *, resume: bool) -> list[Case
 
 
 def check(cases: Sequence[Case]) -> None:
-    """Raise for an unknown format, workload or device, and where not one of the models can be read."""
+    """Raise for an unknown format, workload, device or runner, and where not one of the models can be read."""
     for case in cases:
         parse_format(case.format)
         Workload.parse(case.workload)
         open_device(case.device)
+    for runner in dict.fromkeys(case.runner for case in cases if case.runner != OURS):
+        open_runner(runner, timeout_s=0).close()
     problems = []
     models = dict.fromkeys(case.model for case in cases)
     for model in models:
@@ -48,13 +53,26 @@ def check(cases: Sequence[Case]) -> None:
         raise problems[0]
 
 
-def run(cases: Sequence[Case], folder: Path, *, timeout_s: float, tell: Tell, each: Callable[[Record], None]) -> None:
+def run(
+    cases: Sequence[Case],
+    folder: Path,
+    *,
+    timeout_s: float,
+    rest_timeout_s: float,
+    tell: Tell,
+    each: Callable[[Record], None],
+) -> None:
     """Run ``cases`` and append their records to ``folder``; ``each`` sees a record once it is on disk."""
 
     def device(spec: str) -> Device:
         return open_device(spec, timeout_s=timeout_s)
 
-    with Store(folder) as store:
-        for record in run_matrix(cases, tell=tell, device_of=device):
+    def runner(spec: str) -> Runner:
+        return open_runner(spec, timeout_s)
+
+    rest = Rest(timeout_s=rest_timeout_s)
+    records = run_matrix(cases, tell=tell, device_of=device, runner_of=runner, rest=rest)
+    with Store(folder) as store, closing(records):
+        for record in records:
             store.append(record)
             each(record)

@@ -15,12 +15,14 @@ from typing import Any
 
 from tritmark.results.record import case_key
 
-AXES = ("model", "format", "workload", "device")
+AXES = ("model", "format", "workload", "device", "runner")
+OURS = "tritmark"  # the runner that this project is
 OPTIONS = ("activation", "chunk")  # keyword arguments of the compiler that a matrix may set
 DEFAULTS: Mapping[str, Any] = {
     "format": ["tq1_0", "tq2_0"],
     "workload": ["prefill:512", "decode:128"],
     "device": "host",
+    "runner": OURS,
     "repetitions": 3,
 }
 LEAST_REPETITIONS = 3
@@ -39,13 +41,17 @@ class Case:
     format: str
     workload: str
     device: str
+    runner: str = OURS
     repetitions: int = LEAST_REPETITIONS
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def axes(self) -> dict[str, Any]:
-        """Everything that makes this case another than its neighbours."""
+        """Everything that makes this case another than its neighbours. Our own runner goes without saying: cases had
+        keys before there were others.
+        """
+        axes = {axis: getattr(self, axis) for axis in AXES if axis != "runner" or self.runner != OURS}
         return {
-            **{axis: getattr(self, axis) for axis in AXES},
+            **axes,
             "repetitions": self.repetitions,
             "options": dict(self.options),
         }
@@ -56,12 +62,13 @@ class Case:
 
     @property
     def group(self) -> str:
-        """Equal for cases that differ in nothing but the format: those are interleaved."""
-        return case_key({**self.axes(), "format": None})
+        """Equal for cases that are interleaved: ours that differ in nothing but the format; others run alone."""
+        return case_key({**self.axes(), "format": None}) if self.runner == OURS else self.key
 
     def __str__(self) -> str:
         options = "".join(f" {name}={value}" for name, value in self.options.items())
-        return f"{self.model} {self.format} {self.workload} on {self.device}{options}"
+        by = "" if self.runner == OURS else f" by {self.runner.partition('=')[0]}"
+        return f"{self.model} {self.format} {self.workload} on {self.device}{by}{options}"
 
 
 def expand(matrix: Mapping[str, Any]) -> list[Case]:
@@ -79,7 +86,7 @@ def expand(matrix: Mapping[str, Any]) -> list[Case]:
         raise CaseError(
             f"repetitions = {repetitions!r}; at least {LEAST_REPETITIONS} are needed for a median and a spread"
         )
-    order = ("device", "model", "workload", *options, "format")
+    order = ("device", "model", "workload", *options, "runner", "format")
     lists = [_list(name, options[name] if name in options else values.get(name)) for name in order]
     rows = (dict(zip(order, row, strict=True)) for row in itertools.product(*lists))
     return [

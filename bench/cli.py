@@ -29,6 +29,9 @@ def run(
     format: Annotated[Axis, typer.Option(help="Formats: tq1_0, tq2_0, tq1_0>tq2_0.")] = None,
     workload: Annotated[Axis, typer.Option(help="Workloads: prefill:512, decode:128, decode:128@512.")] = None,
     device: Annotated[Axis, typer.Option(help="Devices: host, host:PART_OF_ADAPTER_NAME.")] = None,
+    runner: Annotated[
+        Axis, typer.Option(help="Engines: tritmark, llama.cpp=PATH/llama-bench, llama.cpp:cpu=PATH, qvac=PATH.")
+    ] = None,
     repetitions: Annotated[int | None, typer.Option(help="Repetitions of each case, at least 3.")] = None,
     activation: Activation = None,
     chunk: Annotated[int | None, typer.Option(help="Prompt tokens that one prefill step processes.")] = None,
@@ -38,6 +41,9 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Results folder; by default one in runs/ named by the time.")] = None,
     resume: Annotated[bool, typer.Option(help="Finish the results folder: run the cases it does not hold.")] = False,
     timeout_s: Timeout = TIMEOUT_S,
+    rest_timeout_s: Annotated[
+        float, typer.Option("--rest-timeout", help="Seconds that a phone may take to cool down before a case.", min=0)
+    ] = 300.0,
     as_json: AsJson = False,
 ) -> None:
     """Measure a matrix: every axis takes a list, lists multiply.
@@ -52,7 +58,7 @@ def run(
         raise case.CaseError("--resume needs --out: the folder to finish")
     folder = out or Path("runs", datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"))
     axes: dict[str, Any] = {"model": listed(model), "format": listed(format), "workload": listed(workload),
-                            "device": listed(device), "repetitions": repetitions}  # fmt: skip
+                            "device": listed(device), "runner": listed(runner), "repetitions": repetitions}  # fmt: skip
     options = {name: value for name, value in (("activation", activation), ("chunk", chunk)) if value is not None}
     matrices = case.read_suite(suite or "default") if suite or not axes["model"] else [{}]
     cases = case.expand_all(case.overridden(matrix, axes, options) for matrix in matrices)
@@ -66,7 +72,9 @@ def run(
                 emit(record.to_json())
 
         try:
-            campaign.run(cases_left, folder, timeout_s=timeout_s, tell=shown.tell, each=each)
+            campaign.run(
+                cases_left, folder, timeout_s=timeout_s, rest_timeout_s=rest_timeout_s, tell=shown.tell, each=each
+            )
         except KeyboardInterrupt:
             raise RecordError(f"interrupted; finish with the same command, --resume and --out {folder}") from None
     _finish(folder, cases, as_json)
@@ -153,8 +161,10 @@ def _report(error: Exception) -> NoReturn:
     from tritmark.results.record import RecordError
 
     from .case import CaseError
+    from .runners.base import RunnerError
 
-    if not isinstance(error, EngineError | DeviceError | RecordError | CaseError | OSError | MemoryError):
+    known = EngineError | DeviceError | RecordError | CaseError | RunnerError | OSError | MemoryError
+    if not isinstance(error, known):
         raise error
     text = str(error) or "not enough memory"
     if isinstance(error, OSError) and error.strerror:

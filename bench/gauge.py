@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tritmark.devices.base import Bundle, Device, DeviceError, Session
+from tritmark.devices.base import Bundle, Device, DeviceError, Session, finished
 from tritmark.engine.plan import Binding, Cost, Dispatch, Plan, Probe, Slot, Step
 from tritmark.engine.wgsl import Module, render
 
@@ -36,6 +36,14 @@ def gauge(device: Device) -> Gauge:
         copy_ns = _slope_ns(session, size, COPIES)
         dispatch_ns = _slope_ns(session, TINY_BYTES, TINY_DISPATCHES)
     return Gauge(copy_bytes_per_s=2 * size / copy_ns * 1e9, dispatch_ns=dispatch_ns)
+
+
+def copy_ns(device: Device) -> float:
+    """How long a few large copies take at best: a device that throttles takes longer than it did when it was cool."""
+    with device.session() as session:
+        size = min(COPY_BYTES, session.caps.limit("maxStorageBufferBindingSize"))
+        session.load(_bundle(ladder(size, COPIES)))
+        return min(finished(session.play(1, 2)).wall_ns for _ in range(1 + REPETITIONS))
 
 
 def ladder(size: int, more: int) -> Plan:
@@ -69,8 +77,13 @@ def _copy(module: Module, original: Slot, copied: Slot) -> Dispatch:
 
 def _slope_ns(session: Session, size: int, more: int) -> float:
     """Time of one more copy: least times of both steps, their difference shared out."""
-    session.load(Bundle(plan=ladder(size, more), model="synthetic:tiny", format="tq2_0"))
+    session.load(_bundle(ladder(size, more)))
     once_ns, often_ns = (min(session.play(at, at + 1).wall_ns for _ in range(1 + REPETITIONS)) for at in (0, 1))
     if often_ns <= once_ns:
         raise DeviceError("one copy and many take the same time here; the bandwidth of this device cannot be measured")
     return (often_ns - once_ns) / more
+
+
+def _bundle(plan: Plan) -> Bundle:
+    """A plan without weights still names a model: that of the golden check."""
+    return Bundle(plan=plan, model="synthetic:tiny", format="tq2_0")

@@ -10,15 +10,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tritmark.devices.base import Bundle, Device, DeviceError, Loaded, Session, finished
+from tritmark.devices.base import Bundle, Device, DeviceError, Loaded, Session, Telemetry, finished
 from tritmark.engine.errors import EngineError
 from tritmark.engine.plan import Plan, Trace
 
 from .case import Case
+from .runners.base import RunnerError
 
 WARM_UPS = 6  # at most
 STEADY_SAMPLES = 3
@@ -45,6 +47,22 @@ class Prepared:
         """The first token, which prefill samples, and one a decode step."""
         return 1 + len(self.plan.steps) - self.first_decode
 
+    @property
+    def dispatches(self) -> int:
+        """Launches in the timed region of a sample."""
+        timed = self.plan.steps[self.first_decode if self.decodes else 0 :]
+        runs = Counter(step.program for step in timed)
+        return sum(count * len(self.plan.programs[name]) for name, count in runs.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One prefill and, where the workload has one, one decode."""
+
+    wall_ns: int  # of the timed region
+    encode_ns: int  # the player's own part of it
+    ttft_ns: int
+
 
 def steady(samples_ns: Sequence[int]) -> bool:
     """Whether warm-up may end: the last samples differ by less than 5 % of their median, or patience is at its end."""
@@ -58,9 +76,24 @@ def combined_digest(digests: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(f"{name} {digests[name]}\n" for name in sorted(digests)).encode()).hexdigest()
 
 
+def joined(before: Telemetry, after: Telemetry) -> Telemetry:
+    """One series from two players: the second's times run on from the first's last."""
+    start_ns = before.samples[-1][0] if before.samples else 0
+    shifted = tuple((start_ns + t_ns, values) for t_ns, values in after.samples)
+    return Telemetry(samples=before.samples + shifted, methods={**before.methods, **after.methods})
+
+
+def telemetry_json(telemetry: Telemetry) -> dict[str, Any] | None:
+    """As records keep it; None where nothing was told."""
+    if not telemetry.samples and not telemetry.methods:
+        return None
+    samples = [[t_ns, dict(values)] for t_ns, values in telemetry.samples]
+    return {"samples": samples, "methods": dict(telemetry.methods)}
+
+
 def reason_of(error: Exception) -> str:
     """One line for a record: a matrix outlives every case, even one that meets a bug, and the bug is named."""
-    known = isinstance(error, DeviceError | EngineError | OSError)
+    known = isinstance(error, DeviceError | EngineError | RunnerError | OSError)
     return " ".join(f"{error}".split() if known else f"{type(error).__name__}, a bug in tritmark: {error}".split())
 
 
@@ -76,11 +109,11 @@ class Arm:
     session: Session | None = None
     loads: dict[str, list[Loaded]] = field(default_factory=lambda: {"cold": [], "warm": []})
     warmup_ns: list[int] = field(default_factory=list)
-    samples_ns: list[int] = field(default_factory=list)
-    ttft_ns: list[int] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
     token_ns: list[tuple[int, ...]] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
     memory: list[tuple[int, int]] = field(default_factory=list)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     digests: Mapping[str, str] = field(default_factory=dict)
     player: str | None = None
     token_timing: str | None = None
@@ -108,34 +141,32 @@ class Arm:
         warmup_ns: list[int] = []
         while not steady(warmup_ns):
             self.tell(self.case, f"warm-up {len(warmup_ns) + 1}")
-            warmup_ns.append(self._sample()[0])
+            warmup_ns.append(self._sample().wall_ns)
             self.warmup_ns.append(warmup_ns[-1])
 
     def repeat(self, turn: int) -> None:
         """One repetition: a sample, and for decode the time of every token."""
-        self.tell(self.case, f"repetition {len(self.samples_ns) + 1}")
-        sample_ns, ttft_ns = self._sample()
+        self.tell(self.case, f"repetition {len(self.samples) + 1}")
+        sample = self._sample()
         if self.prepared.decodes:
             self.token_ns.append(self._token_times())
-        self.samples_ns.append(sample_ns)
-        self.ttft_ns.append(ttft_ns)
+        self.samples.append(sample)
         self.turns.append(turn)
 
     def close(self) -> None:
-        """End the player and keep what was seen of its memory, times running on from the player before."""
+        """End the player and keep what was seen of it, times running on from the player before."""
         if self.session is not None:
             start_ns = self.memory[-1][0] if self.memory else 0
             self.memory += [(start_ns + t_ns, size) for t_ns, size in self.session.memory()]
+            self.telemetry = joined(self.telemetry, self.session.telemetry())
             self.session.close()
             self.session = None
 
-    def _sample(self) -> tuple[int, int]:
-        """(timed region, time to first token) of one prefill and, where the workload has one, one decode."""
+    def _sample(self) -> Sample:
         first, last = self.prepared.first_decode, len(self.prepared.plan.steps)
         prefill = self._play(0, first, "wall", digests=not self.prepared.decodes)
-        if not self.prepared.decodes:
-            return prefill.wall_ns, prefill.wall_ns
-        return self._play(first, last, "wall").wall_ns, prefill.wall_ns
+        timed = self._play(first, last, "wall") if self.prepared.decodes else prefill
+        return Sample(wall_ns=timed.wall_ns, encode_ns=timed.encode_ns, ttft_ns=prefill.wall_ns)
 
     def _token_times(self) -> tuple[int, ...]:
         """When each decoded token was complete: by GPU timestamps, or by playing step by step where there are none."""
@@ -167,7 +198,7 @@ class Arm:
     def observed(self) -> dict[str, Any]:
         """The record's fields that come from this arm."""
         plan, warm = self.prepared.plan, self.loads["warm"]
-        ran = self.samples_ns != []
+        samples = self.samples
         return {
             "model_sha256": self.prepared.model_sha256,
             "plan_hash": plan.hash,
@@ -176,12 +207,14 @@ class Arm:
             "digest": combined_digest(self.digests) if self.digests else None,
             "prompt_tokens": self.prepared.prompt_tokens,
             "generated_tokens": self.prepared.generated_tokens,
-            "timing": "wall" if ran else None,
+            "timing": "wall" if samples else None,
             "token_timing": self.token_timing,
             "turns": tuple(self.turns),
             "warmup_ns": tuple(self.warmup_ns),
-            "samples_ns": tuple(self.samples_ns),
-            "ttft_ns": tuple(self.ttft_ns),
+            "samples_ns": tuple(sample.wall_ns for sample in samples),
+            "ttft_ns": tuple(sample.ttft_ns for sample in samples),
+            "encode_ns": tuple(sample.encode_ns for sample in samples),
+            "dispatches": self.prepared.dispatches,
             "token_ns": tuple(self.token_ns),
             "load_ns": {how: tuple(load.load_ns for load in loads) for how, loads in self.loads.items()},
             "compile_ns": {how: tuple(load.compile_ns for load in loads) for how, loads in self.loads.items()},
@@ -189,4 +222,5 @@ class Arm:
             "ledger_peak_bytes": max(load.ledger_peak_bytes for load in warm) if warm else None,
             "predicted_peak_bytes": plan.peak_gpu_bytes,
             "process_memory": tuple(self.memory),
+            "telemetry": telemetry_json(self.telemetry),
         }

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from tritmark.results.record import Record
 
-from .case import Case
+from .case import OURS, Case
+from .cooldown import RESTING
 
 STAGES = 6  # that a case has beside its repetitions: compile, two loads, at least three warm-ups
 
@@ -30,9 +31,9 @@ class Lines:
 
     def done(self, record: Record) -> None:
         reason = f": {record.reason}" if record.reason else ""
-        print(
-            f"{record.status:6}  {record.model} {record.format} {record.workload}{reason}", file=sys.stderr, flush=True
-        )
+        by = f" by {record.runner}" if record.runner else ""
+        case = f"{record.model} {record.format} {record.workload}{by}"
+        print(f"{record.status:6}  {case}{reason}", file=sys.stderr, flush=True)
 
 
 class Bar:
@@ -55,8 +56,10 @@ class Bar:
         self.task = self.rich.add_task("", total=sum(self.units.values()), cases=self._cases())
 
     def tell(self, case: Case, stage: str) -> None:
-        self.spent[case.key] = min(self.spent[case.key] + 1, self.units[case.key] - 1)
-        self._show(f"{case.format} {case.workload}: {stage}")
+        if not stage.startswith(RESTING):
+            self.spent[case.key] = min(self.spent[case.key] + 1, self.units[case.key] - 1)
+        by = "" if case.runner == OURS else f" by {case.runner.partition('=')[0]}"
+        self._show(f"{case.format} {case.workload}{by}: {stage}")
 
     def done(self, record: Record) -> None:
         self.spent[record.case_key] = self.units[record.case_key]

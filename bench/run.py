@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import lru_cache, partial
 from typing import Any
 
 from tritmark.devices.base import Device
@@ -13,11 +12,15 @@ from tritmark.devices.registry import open_device
 from tritmark.engine import inference
 from tritmark.engine.formats.model import Model, open_model
 from tritmark.engine.plan import Caps, Plan
-from tritmark.results.record import SCHEMA, Record
+from tritmark.results.record import Record
 
-from . import order, provenance
-from .case import Case
+from . import order
+from .case import OURS, Case
+from .cooldown import Rest
+from .foreign import run_foreign
 from .measure import Arm, Prepared, Tell, reason_of
+from .recording import context_of, record_of, verdict_json
+from .runners.base import Runner, open_runner
 from .verify import Verdict, verify
 
 Prepare = Callable[[Case, Caps], Prepared]
@@ -48,25 +51,46 @@ def run_matrix(
     prepare: Prepare = prepare,
     device_of: Callable[[str], Device] = open_device,
     check: Callable[[Device], Verdict] = verify,
-) -> Iterator[Record]:
-    """One record a case, given as soon as its group is done. ``tell`` hears of every stage."""
+    runner_of: Callable[[str], Runner] = open_runner,
+    rest: Rest | None = None,
+) -> Generator[Record, None, None]:
+    """One record a case, given as soon as its group is done. ``tell`` hears of every stage.
+
+    Other engines keep files between their cases; those are removed when the iterator ends or is closed.
+    """
     verdicts: dict[str, Verdict] = {}
-    for group in order.grouped(cases, lambda case: case.group):
-        device = device_of(group[0].device)
-        if device.name not in verdicts:
-            tell(group[0], "exactness probe and golden check")
-            verdicts[device.name] = check(device)
-        yield from run_group(group, device, verdicts[device.name], prepare, tell)
+    runners: dict[str, Runner] = {}
+    rest = rest or Rest()
+    with ExitStack() as open_runners:
+        for group in order.grouped(cases, lambda case: case.group):
+            device, spec, stage = device_of(group[0].device), group[0].runner, partial(tell, group[0])
+            rest.meet(device)
+            if spec == OURS and device.name not in verdicts:
+                stage("exactness probe and golden check")
+                verdicts[device.name] = check(device)
+            if spec != OURS and spec not in runners:
+                runners[spec] = runner_of(spec)
+                open_runners.callback(runners[spec].close)
+            rested = rest.wait(device, stage)
+            if spec == OURS:
+                yield from run_group(group, device, verdicts[device.name], prepare, tell, rested)
+            else:
+                yield run_foreign(group[0], device, runners[spec], stage, rested)
 
 
 def run_group(
-    cases: Sequence[Case], device: Device, verdict: Verdict, prepare: Prepare, tell: Tell
+    cases: Sequence[Case],
+    device: Device,
+    verdict: Verdict,
+    prepare: Prepare,
+    tell: Tell,
+    rested: Mapping[str, Any] | None = None,
 ) -> Iterator[Record]:
     """The records of cases that differ in their format only; their repetitions are interleaved."""
-    context = _context(device, verdict)
+    context = context_of(device, rested) | verdict_json(verdict)
     if verdict.reason is not None or verdict.caps is None:
         yield from (
-            _record(case, context, reason=verdict.reason or "the device told nothing of itself") for case in cases
+            record_of(case, context, reason=verdict.reason or "the device told nothing of itself") for case in cases
         )
         return
     arms: list[Arm] = []
@@ -88,7 +112,7 @@ def run_group(
     reasons |= {arm.case.key: arm.failure for arm in arms}
     context["schedule"] = "interleaved" if together else "reopened"
     for case in cases:
-        yield _record(case, context, reason=reasons[case.key], **observed.get(case.key, {}))
+        yield record_of(case, context, reason=reasons[case.key], **observed.get(case.key, {}))
 
 
 def _admit(arms: Sequence[Arm], free_bytes: int | None, caps: Caps) -> bool:
@@ -121,45 +145,3 @@ def _take_turns(arms: Sequence[Arm], together: bool) -> None:
                 other.close()
             arm.attempt(arm.ready)
         arm.attempt(arm.repeat, turn)
-
-
-def _context(device: Device, verdict: Verdict) -> dict[str, Any]:
-    """The record's fields that all cases of a group share."""
-    caps = verdict.caps
-    return {
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "exact": verdict.exact,
-        "adapter": caps and caps.adapter,
-        "driver": caps and caps.driver,
-        "caps": caps and _caps_json(caps),
-        "conditions": {"before": device.conditions()},
-        "versions": provenance.versions(),
-        "os": provenance.operating_system(),
-    }
-
-
-def _caps_json(caps: Caps) -> dict[str, Any]:
-    return {
-        **vars(caps),
-        "features": list(caps.features),
-        "language_features": list(caps.language_features),
-        "limits": dict(caps.limits),
-    }
-
-
-def _record(case: Case, context: Mapping[str, Any], *, reason: str | None, **observed: Any) -> Record:
-    return Record(
-        schema=SCHEMA,
-        id=uuid.uuid4().hex,
-        kind="measured",
-        status="ok" if reason is None else "failed",
-        reason=reason,
-        case=case.axes(),
-        case_key=case.key,
-        model=case.model,
-        format=case.format,
-        workload=case.workload,
-        device=case.device,
-        **context,
-        **observed,
-    )

@@ -27,7 +27,9 @@ def table(records: Iterable[Record]) -> str:
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         if record.status == "ok":
-            groups.setdefault((record.adapter or record.device, record.model, record.format), []).append(record)
+            by = f", {record.runner}" if record.runner else ""
+            key = (f"{record.adapter or record.device}{by}", record.model, record.format)
+            groups.setdefault(key, []).append(record)
     lines = ["| " + " | ".join(HEADS) + " |", "|---|---|---|---:|---:|---:|---:|"]
     lines += ["| " + " | ".join((*key, *_cells(members))) + " |" for key, members in groups.items()]
     return "\n".join(lines) + "\n"

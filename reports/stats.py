@@ -10,6 +10,8 @@ from itertools import pairwise
 
 from tritmark.results.record import Record
 
+OURS = "tritmark"
+
 # Student's t, two-sided 95 %, by degrees of freedom (any table of it); beyond the last the normal's 1.96 serves.
 T_95 = (
     12.706,
@@ -87,6 +89,11 @@ def summary(values: Sequence[float]) -> Summary | None:
         low_95=low,
         high_95=high,
     )
+
+
+def runner(record: Record) -> str:
+    """The engine that measured a record, with its build where it is another one than ours."""
+    return record.runner or OURS
 
 
 def prefill_tps(record: Record) -> list[float]:

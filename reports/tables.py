@@ -7,7 +7,7 @@ becomes a second table beneath, never a cut cell. Definitions of all metrics are
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,10 +20,13 @@ from rich.text import Text
 from tritmark.results.record import Record
 
 from . import compare, stats
+from .throttle import throttle
 
 WIDE_COLUMNS = 128
 NONE = "-"
 LEADING = ("Format", "Workload")
+RUNNER = "Runner"  # leads too, where a table has more than one
+FOLDED = (RUNNER, *LEADING, "Status")  # may take several lines
 SPEED = ("Prefill tok/s", "Decode tok/s", "TTFT ms", "ITL ms")
 COST = ("Load s", "Compile s", "GPU MiB", "RSS MiB", "Exact", "Status")
 HEADS = {
@@ -61,14 +64,26 @@ DEFINITIONS = (
         "most resident memory seen of the player's process (sampled); includes the buffers of a software GPU.",
     ),
     ("Exact", "whether the device passed the exactness probe: its results are comparable bit for bit."),
+    (
+        "Status",
+        "throttled: the last quarter of all decoded tokens came at a rate this much below that of the best quarter, "
+        "beyond 5 % and the noise; what a growing context costs is taken out.",
+    ),
+)
+OTHERS = (
+    RUNNER,
+    "other engines are measured by their own benchmark, a process for each row: prefill until the logits are there, "
+    "decode without sampling; GPU MiB as they log it. Their outputs are not checked.",
 )
 
 
 def row(record: Record) -> dict[str, str]:
     """A record as texts, one a column."""
+    slowed = throttle(record)
     ttft, gaps = [ns / 1e6 for ns in record.ttft_ns], [ns / 1e6 for ns in stats.inter_token_ns(record)]
     rss = stats.peak_process_bytes(record)
     return {
+        RUNNER: stats.runner(record),
         "Format": record.format,
         "Workload": record.workload + _options(record),
         "Prefill tok/s": _spread(stats.prefill_tps(record)),
@@ -80,7 +95,7 @@ def row(record: Record) -> dict[str, str]:
         "GPU MiB": _mib(record.ledger_peak_bytes),
         "RSS MiB": _mib(rss),
         "Exact": {True: "yes", False: "NO", None: NONE}[record.exact],
-        "Status": record.status,
+        "Status": str(slowed) if record.status == "ok" and slowed and slowed.shown else record.status,
     }
 
 
@@ -88,8 +103,9 @@ def derived(record: Record) -> dict[str, Any]:
     """A record's identity and metrics as plain values, for `show --json`; rates per second, times in ns."""
     rates = {"prefill_tps": stats.prefill_tps(record), "decode_tps": stats.decode_tps(record)}
     summaries = {name: stats.summary(values) for name, values in rates.items()}
-    gaps = stats.inter_token_ns(record)
+    gaps, slowed = stats.inter_token_ns(record), throttle(record)
     return {
+        "runner": stats.runner(record),
         **{
             name: getattr(record, name)
             for name in (
@@ -118,6 +134,10 @@ def derived(record: Record) -> dict[str, Any]:
             for how in ("cold", "warm")
         },
         "peak_process_bytes": stats.peak_process_bytes(record),
+        "encode_ns": statistics.median(record.encode_ns) if record.encode_ns else None,
+        "dispatches": record.dispatches,
+        "throttle_loss": slowed.loss if slowed else None,
+        "throttled": slowed.shown if slowed else None,
     }
 
 
@@ -126,14 +146,14 @@ def rendered(records: Sequence[Record], columns: int) -> RenderableType:
     parts: list[RenderableType] = []
     for title, members in _by_machine(records).items():
         parts.append(Text(title, style="bold"))
-        rows = [row(record) for record in members]
+        rows = _rows(members)
         cuts = (SPEED + COST,) if columns >= WIDE_COLUMNS else (SPEED, COST)
         for cut in cuts:
-            parts += [_table(rows, LEADING + cut), Text()]
-        parts += [_note(sentence) for sentence in compare.sentences(members)]
-        parts += [_note(f"failed: {r.format} {r.workload}: {r.reason}", "red") for r in members if r.status == "failed"]
+            parts += [_table(rows, _leading(members) + cut), Text()]
+        parts += [_note(sentence) for sentence in _notes(members)]
+        parts += [_note(sentence, "red") for sentence in _failures(members)]
         parts.append(Text())
-    parts += [Text.assemble((name, "bold"), ": ", text) for name, text in DEFINITIONS]
+    parts += [Text.assemble((name, "bold"), ": ", text) for name, text in _definitions(records)]
     return Group(*parts)
 
 
@@ -148,25 +168,76 @@ def text(records: Sequence[Record], columns: int) -> str:
 def markdown(records: Sequence[Record]) -> str:
     """The same as Markdown, every column in one table."""
     lines: list[str] = []
-    names = LEADING + SPEED + COST
-    heads = [HEADS.get(name, name).replace("\n", " ") for name in names]
     for title, members in _by_machine(records).items():
+        names = _leading(members) + SPEED + COST
+        heads = [HEADS.get(name, name).replace("\n", " ") for name in names]
         lines += [f"**{title}**", "", "| " + " | ".join(heads) + " |", "|" + "|".join("---" for _ in names) + "|"]
-        lines += ["| " + " | ".join(row(record)[name] for name in names) + " |" for record in members]
-        failed = [f"- failed: {r.format} {r.workload}: {r.reason}" for r in members if r.status == "failed"]
-        notes = [f"- {sentence}" for sentence in compare.sentences(members)] + failed
+        lines += ["| " + " | ".join(texts[name] for name in names) + " |" for texts in _rows(members)]
+        notes = [f"- {sentence}" for sentence in (*_notes(members), *_failures(members))]
         lines += ["", *notes, *([""] if notes else [])]
-    return "\n".join([*lines, *(f"- **{name}**: {text}" for name, text in DEFINITIONS)]) + "\n"
+    return "\n".join([*lines, *(f"- **{name}**: {text}" for name, text in _definitions(records))]) + "\n"
 
 
-def _by_machine(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """Records by the title of their table, in order of appearance."""
+def _by_machine(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records by the title of their table, in order of appearance. Other engines' rows stand beside ours."""
+    titles: dict[tuple[str, str], str] = {}
+    for record in records:
+        if record.runner is None and record.adapter:
+            titles.setdefault((record.model, record.device), _title(record))
     tables: dict[str, list[Record]] = {}
     for record in records:
-        adapter = f" ({record.adapter}; {record.driver})" if record.adapter and record.driver else ""
-        model = record.model.replace("\\", "/").rpartition("/")[2]
-        tables.setdefault(f"{model} on {record.device}{adapter}", []).append(record)
+        title = titles.get((record.model, record.device)) if record.runner else None
+        tables.setdefault(title or _title(record), []).append(record)
     return tables
+
+
+def _title(record: Record) -> str:
+    """Other engines compute in several places of one machine: theirs stand in the notes."""
+    told = record.runner is None and record.adapter and record.driver
+    model = record.model.replace("\\", "/").rpartition("/")[2]
+    return f"{model} on {record.device}" + (f" ({record.adapter}; {record.driver})" if told else "")
+
+
+def _rows(members: Sequence[Record]) -> list[dict[str, str]]:
+    """Rows of one table. Runners go by the names they were asked for with, where no two builds share one."""
+    builds: dict[str, set[str]] = {}
+    for record in members:
+        builds.setdefault(_asked(record), set()).add(stats.runner(record))
+    short = {name for name, found in builds.items() if len(found - {name}) <= 1}
+    names = (_asked(record) if _asked(record) in short else stats.runner(record) for record in members)
+    return [{**row(record), RUNNER: name} for record, name in zip(members, names, strict=True)]
+
+
+def _asked(record: Record) -> str:
+    return str(record.case.get("runner", stats.OURS)).partition("=")[0]
+
+
+def _leading(members: Sequence[Record]) -> tuple[str, ...]:
+    return (RUNNER, *LEADING) if any(record.runner for record in members) else LEADING
+
+
+def _definitions(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
+    return (*DEFINITIONS, OTHERS) if any(record.runner for record in records) else DEFINITIONS
+
+
+def _notes(members: Sequence[Record]) -> Iterator[str]:
+    """What the rows cannot say: where other engines computed, and the comparisons."""
+    places = {(r.runner, r.adapter, r.driver): _threads(r) for r in members if r.runner and r.adapter}
+    for (name, adapter, driver), threads in places.items():
+        yield f"{name} computed on {adapter} ({driver}{threads})."
+    yield from compare.sentences(members)
+
+
+def _threads(record: Record) -> str:
+    settings = (record.conditions or {}).get("settings", {})
+    return f", {settings['n_threads']} threads" if record.driver == "CPU" and "n_threads" in settings else ""
+
+
+def _failures(members: Sequence[Record]) -> Iterator[str]:
+    for record in members:
+        if record.status == "failed":
+            by = f" by {record.runner}" if record.runner else ""
+            yield f"failed: {record.format} {record.workload}{by}: {record.reason}"
 
 
 def _table(rows: Sequence[dict[str, str]], names: Sequence[str]) -> Table:
@@ -174,12 +245,13 @@ def _table(rows: Sequence[dict[str, str]], names: Sequence[str]) -> Table:
     for name in names:
         table.add_column(
             HEADS.get(name, name),
-            justify="left" if name in LEADING else "right",
-            no_wrap=name not in LEADING,
+            justify="left" if name in FOLDED[:-1] else "right",
+            no_wrap=name not in FOLDED,
             overflow="fold",
         )
     for texts in rows:
-        table.add_row(*(texts[name] for name in names), style="red" if texts["Status"] == "failed" else None)
+        others = "italic" if texts[RUNNER] != stats.OURS else None
+        table.add_row(*(texts[name] for name in names), style="red" if texts["Status"] == "failed" else others)
     return table
 
 

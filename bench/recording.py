@@ -1,0 +1,54 @@
+"""Recording: the fields of a record that do not depend on who measured, and the record of a case."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tritmark.devices.base import Device
+from tritmark.results.record import SCHEMA, Record
+
+from . import provenance
+from .case import Case
+from .verify import Verdict
+
+
+def context_of(device: Device, rested: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What holds for all cases that start now. ``rested``: the wait before them, None where there was none to make."""
+    conditions: dict[str, Any] = {"before": device.conditions()}
+    return {
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "conditions": conditions if rested is None else {"rest": dict(rested), **conditions},
+        "versions": provenance.versions(),
+        "os": provenance.operating_system(),
+    }
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """What a device said of itself before its first case."""
+    caps = verdict.caps
+    if caps is None:
+        return {"exact": verdict.exact}
+    lists = {"features": list(caps.features), "language_features": list(caps.language_features)}
+    told = {**vars(caps), **lists, "limits": dict(caps.limits)}
+    return {"exact": verdict.exact, "adapter": caps.adapter, "driver": caps.driver, "caps": told}
+
+
+def record_of(case: Case, context: Mapping[str, Any], *, reason: str | None, **observed: Any) -> Record:
+    """The record of a case; ``reason`` is why it failed. What was observed comes before what holds for all."""
+    fields: dict[str, Any] = {
+        "schema": SCHEMA,
+        "id": uuid.uuid4().hex,
+        "kind": "measured",
+        "status": "ok" if reason is None else "failed",
+        "reason": reason,
+        "case": case.axes(),
+        "case_key": case.key,
+        "model": case.model,
+        "format": case.format,
+        "workload": case.workload,
+        "device": case.device,
+    }
+    return Record(**{**fields, **context, **observed})
