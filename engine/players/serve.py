@@ -1,8 +1,7 @@
-"""The wgpu player as a process: one JSON request a line on stdin, one JSON answer a line on stdout.
+"""The wgpu player as a process that is asked by JSON lines (json_lines.py).
 
 Requests: ``adapters``; ``open`` (adapter); ``load`` (plan, model, format); ``play`` (first, last, timing); ``read``
-(slot, offset, bytes); ``close``. An answer is ``{"ok": true, ...}`` or ``{"ok": false, "error": one line, "kind":
-class}``.
+(slot, offset, bytes); ``close``.
 A WebGPU library may abort the process it is in, so hosts keep it out of theirs.
 """
 
@@ -15,40 +14,23 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from ..errors import EngineError, PlayerError
+from ..errors import PlayerError
 from ..formats.model import open_model
 from ..models.source import Source
 from ..plan import Plan
 from .gpu import Gpu, adapters, open_gpu
+from .json_lines import Answer, Answering, own_stdout
 from .wgpu_player import Session, load
 
-Answer = dict[str, Any]
 
-
-class Player:
+class Player(Answering):
     """What the process holds: an open GPU and the loaded Plan."""
 
     def __init__(self) -> None:
         self._gpu: Gpu | None = None
         self._session: Session | None = None
-        self.closed = False
-
-    def answer(self, line: str) -> Answer:
-        """Do what the JSON object ``line`` asks; whatever is wrong with it or fails becomes the answer's error."""
-        try:
-            request = json.loads(line)
-            handler = getattr(self, f"_on_{request.get('op')}", None) if isinstance(request, dict) else None
-            if handler is None:
-                raise PlayerError(f"unknown request {line.strip()[:80]}")
-            return {"ok": True, **handler(request)}
-        except MemoryError:
-            return _failure(PlayerError("out of host memory while reading the weights"))
-        except (KeyError, TypeError, ValueError) as error:
-            return _failure(PlayerError(f"the request or its plan is malformed: {type(error).__name__} {error}"))
-        except (EngineError, OSError) as error:
-            return _failure(error)
 
     def _on_adapters(self, request: Mapping[str, Any]) -> Answer:
         return {"adapters": [asdict(caps) for caps in adapters()]}
@@ -97,23 +79,7 @@ class Player:
             self._session = None
 
 
-def _failure(error: Exception) -> Answer:
-    return {"ok": False, "error": " ".join(str(error).split()), "kind": type(error).__name__}
-
-
-def serve(requests: TextIO, answers: TextIO) -> None:
-    """Answer until the requests end or ask to close."""
-    player = Player()
-    for line in requests:
-        print(json.dumps(player.answer(line)), file=answers, flush=True)
-        if player.closed:
-            return
-
-
 if __name__ == "__main__":
-    # Drivers print to stdout; answers keep a descriptor of their own.
-    channel = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    serve(sys.stdin, channel)
+    Player().serve(sys.stdin, own_stdout())
     # Some drivers crash while they unload; everything was answered and freed by now.
     os._exit(0)
