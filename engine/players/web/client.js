@@ -59,7 +59,7 @@ function handlersOf(player, wire, report, visible, choose) {
   return {
     async load({ plan, weights, model, format }) {
       report({ phase: "load", model, format });
-      const source = { read: (file, offset, size) => wire.range(weights + file, offset, size) };
+      const source = { open: (file, offset, size) => wire.range(weights + file, offset, size) };
       return player.load(await wire.json(plan), source);
     },
     async play({ first, last, timing }) {

@@ -1,41 +1,50 @@
 /**
- * Streams weight slots into GPU buffers, a piece at a time, the next piece being fetched while one is written.
+ * Streams weight slots into GPU buffers, piece by piece; the next piece is asked for while one is written.
  *
- * A byte source is `read(file, offset, size) -> Promise<Uint8Array>`.
+ * A byte source is `open(file, offset, size) -> Promise<Response>`, whose body is those bytes.
  */
 
+import { chunksOf } from "./chunks.js";
+
 export const PIECE_BYTES = 16 << 20;
-const IN_FLIGHT = 3; // pieces asked for and not yet written
 const SETTLE_BYTES = 64 << 20; // written at most before the device has taken them: browsers queue writes in memory
 
-/** Writes every weight slot; `progress(doneBytes, totalBytes)` after each piece. Rejects for a source that is short. */
+/** Writes every weight slot; `progress(doneBytes, totalBytes)` after each chunk. Rejects for a source that is short. */
 export async function uploadWeights(device, plan, buffers, source, progress) {
   const pieces = [...piecesOf(plan)];
   const totalBytes = pieces.reduce((sum, piece) => sum + piece.size, 0);
-  const waiting = [];
-  let next = 0, doneBytes = 0, queuedBytes = 0;
-  const ask = () => {
-    while (waiting.length < IN_FLIGHT && next < pieces.length) {
-      const piece = pieces[next++];
-      const bytes = source.read(piece.file, piece.offset, piece.size);
-      bytes.catch(() => {}); // a failure is met when its turn comes
-      waiting.push({ piece, bytes });
-    }
+  const ask = (at) => {
+    const response = at < pieces.length ? source.open(pieces[at].file, pieces[at].offset, pieces[at].size) : null;
+    response?.catch(() => {}); // a failure is met when its turn comes
+    return response;
   };
-  for (ask(); waiting.length > 0; ask()) {
-    const { piece, bytes } = waiting.shift();
-    const content = await bytes;
-    if (content.byteLength !== piece.size) {
-      throw new Error(`the weight file gave ${content.byteLength} bytes for ${piece.slot}, ${piece.size} were asked for`);
+  let doneBytes = 0, queuedBytes = 0, coming = ask(0);
+  for (let at = 0; at < pieces.length; at++) {
+    const response = await coming;
+    coming = ask(at + 1);
+    for await (const bytes of pour(device, buffers, pieces[at], response)) {
+      doneBytes += bytes;
+      queuedBytes += bytes;
+      if (queuedBytes >= SETTLE_BYTES) {
+        await device.queue.onSubmittedWorkDone();
+        queuedBytes = 0;
+      }
+      progress(doneBytes, totalBytes);
     }
-    device.queue.writeBuffer(buffers.get(piece.slot), piece.at, content);
-    doneBytes += piece.size;
-    queuedBytes += piece.size;
-    if (queuedBytes >= SETTLE_BYTES) {
-      await device.queue.onSubmittedWorkDone();
-      queuedBytes = 0;
-    }
-    progress(doneBytes, totalBytes);
+  }
+}
+
+/** Writes the body of `response` where `piece` belongs; yields the bytes of each write. */
+async function* pour(device, buffers, piece, response) {
+  let done = 0;
+  for await (const chunk of chunksOf(response)) {
+    if (done + chunk.byteLength > piece.size) break;
+    device.queue.writeBuffer(buffers.get(piece.slot), piece.at + done, chunk);
+    done += chunk.byteLength;
+    yield chunk.byteLength;
+  }
+  if (done !== piece.size) {
+    throw new Error(`the weight file gave other than the ${piece.size} bytes that were asked for ${piece.slot}`);
   }
 }
 

@@ -47,11 +47,10 @@ export class Wire {
     return (await this.#expect(await this.#fetch(this.#base + path, { headers: this.#headers() }))).json();
   }
 
-  /** `size` bytes at `offset` of a file. */
+  /** A response whose body is `size` bytes at `offset` of a file. */
   async range(path, offset, size) {
     const headers = { ...this.#headers(), Range: `bytes=${offset}-${offset + size - 1}` };
-    const response = await this.#expect(await this.#fetch(this.#base + path, { headers }));
-    return new Uint8Array(await response.arrayBuffer());
+    return this.#expect(await this.#fetch(this.#base + path, { headers }));
   }
 
   /** Tells the server that the page goes away; for a page that is being closed. */
