@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from tritmark.engine.formats.model import Model
 from tritmark.engine.graph import Graph, Node, Value
 from tritmark.engine.inference import Compiled
 from tritmark.engine.models.source import Source
-from tritmark.engine.plan import Caps, Trace
+from tritmark.engine.plan import Caps, Plan, Trace
 from tritmark.engine.players.wgpu_player import Session, load
 from tritmark.engine.reference import DTYPES, Reference
 
@@ -100,3 +101,14 @@ def differing(gpu: Any, compiled: Compiled, model: Model, resident: str) -> list
                 if not all(same_bits(read_value(loaded, v), reference.arrays[v.id]) for v in readable):
                     found.append(f"{graph.name}/{node.label}")
     return found
+
+
+def rewritten(plan: Plan, old: str, new: str) -> Plan:
+    """``plan`` with one module's text changed and everything hashed again."""
+    key, text = next((k, t) for k, t in plan.modules.items() if old in t)
+    changed = text.replace(old, new)
+    fresh = hashlib.sha256(changed.encode()).hexdigest()
+    programs = {name: tuple(replace(d, module=fresh if d.module == key else d.module) for d in ds)
+                for name, ds in plan.programs.items()}
+    modules = {fresh if k == key else k: changed if k == key else t for k, t in plan.modules.items()}
+    return replace(plan, modules=modules, programs=programs)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_runs import played_logits, reference_run, same_bits, session
+from engine_runs import played_logits, reference_run, rewritten, same_bits, session
 from made_models import Recipe, made_model
 
 from tritmark.engine.conformance import golden_plan, probe_plan
@@ -16,7 +16,6 @@ from tritmark.engine.errors import PlanError, PlayerError
 from tritmark.engine.formats.model import open_model
 from tritmark.engine.inference import Compiled, Sampling, Workload, compile_generation, compile_workload, parse_format
 from tritmark.engine.models.source import Source
-from tritmark.engine.plan import Plan
 from tritmark.engine.players.wgpu_player import load, open_gpu
 
 MODEL = open_model("synthetic:tiny")
@@ -163,17 +162,6 @@ def test_a_play_range_outside_the_plan_is_one_line(gpu: Any, first: int, last: i
 def test_an_unknown_timing_is_one_line(gpu: Any) -> None:
     with session(gpu, generation(gpu), MODEL, "tq2_0") as loaded, pytest.raises(PlayerError, match="use wall, step"):
         loaded.play(timing="cpu")
-
-
-def rewritten(plan: Plan, old: str, new: str) -> Plan:
-    """``plan`` with one module's text changed and everything hashed again."""
-    key, text = next((k, t) for k, t in plan.modules.items() if old in t)
-    changed = text.replace(old, new)
-    fresh = hashlib.sha256(changed.encode()).hexdigest()
-    programs = {name: tuple(replace(d, module=fresh if d.module == key else d.module) for d in ds)
-                for name, ds in plan.programs.items()}
-    modules = {fresh if k == key else k: changed if k == key else t for k, t in plan.modules.items()}
-    return replace(plan, modules=modules, programs=programs)
 
 
 def test_a_shader_that_does_not_compile_is_one_line(gpu: Any) -> None:
