@@ -101,12 +101,17 @@ def _sighted(seen: Sighting) -> str:
     return f"{seen.device}\n  {state}{remedy}"
 
 
+def _adapter(entry: Mapping[str, Any]) -> str:
+    """The adapter's name where the device's own does not tell it."""
+    return "" if entry["adapter"] in entry["device"] else f"{entry['adapter']}: "
+
+
 def _described(entry: Mapping[str, Any]) -> str:
     limits = entry["limits"]
     buffer, binding = sized(limits["maxBufferSize"]), sized(limits["maxStorageBufferBindingSize"])
     lines = [
         f"{entry['device']}",
-        f"  {entry['backend']}, {entry['kind']}, {entry['driver']}",
+        f"  {_adapter(entry)}{entry['backend']}, {entry['kind']}, {entry['driver']}",
         f"  features: {', '.join([*entry['features'], *entry['language_features']]) or 'none'}",
         f"  largest buffer {buffer}, largest binding {binding}, "
         f"{limits['maxStorageBuffersPerShaderStage']} storage buffers a kernel",
