@@ -1,7 +1,7 @@
 """A page played by a plain HTTP client, and the process that serves it.
 
-`Page` stands in for the browser's page: it says hello with the Caps of a device that does not exist, fetches requests and
-posts answers, as engine/players/web/wire.js does. It has no GPU; tests tell it what to answer.
+`Page` stands in for the browser's page: it says hello with the Caps of a device that does not exist, fetches requests
+and posts answers, as engine/players/web/wire.js does. It has no GPU; tests tell it what to answer.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
 from imagined_device import CAPS
+
+from tritmark.engine.formats.model import open_model
+from tritmark.engine.inference import Workload, compile_workload, parse_format
 
 HEADER = "X-Tritmark-Page"
 LOADED = {"load_ns": 5, "compile_ns": 6, "ledger": {"weight": 7}, "ledger_peak_bytes": 8}
@@ -30,7 +34,7 @@ TRACE: dict[str, Any] = {
 
 
 class Reply:
-    """A whole HTTP response."""
+    """A whole HTTP response; names of headers in lower case."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
@@ -66,14 +70,6 @@ class Server:
         """``ask`` in a thread: the page has to answer meanwhile."""
         return in_background(lambda: self.ask(op, **fields))
 
-    def end(self) -> int:
-        """End the requests; the process's exit status."""
-        assert self.child.stdin and self.child.stdout
-        self.child.stdin.close()
-        status = self.child.wait(20)
-        self.child.stdout.close()
-        return status
-
 
 class Page:
     """A page of the run that ``served`` describes; ``name`` is the id that browsers make up at random."""
@@ -82,14 +78,14 @@ class Page:
         self.name, self._served, self._tls = name, served, tls
 
     def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Reply:
-        """One request; ``path`` is below the run's unless it begins with a slash. ``headers`` replace the page's own."""
+        """One request. ``path`` lies below the run's unless it begins with "/"; ``headers`` replace the page's own."""
         sent = {HEADER: self.name} if headers is None else dict(headers)
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         connection = self.connect()
         try:
             connection.request(method, path if path.startswith("/") else self._served["path"] + path, content, sent)
             response = connection.getresponse()
-            return Reply(response.status, dict(response.getheaders()), response.read())
+            return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         finally:
             connection.close()
 
@@ -133,3 +129,41 @@ def in_background(work: Callable[[], Any]) -> Future[Any]:
 
     threading.Thread(target=run, daemon=True).start()
     return future
+
+
+@contextmanager
+def running(images: Path, **fields: Any) -> Iterator[Server]:
+    """A server that listens, ended by the end of its requests, which it must survive without a word too many."""
+    server = Server(stderr=subprocess.PIPE)
+    try:
+        assert server.listen(images, **fields)["ok"], server.served
+        yield server
+        assert server.child.stdin and server.child.stdout and server.child.stderr
+        server.child.stdin.close()
+        assert server.child.wait(20) == 0
+        assert server.child.stdout.read() == ""
+        words = server.child.stderr.read()
+        assert not words, words
+    finally:
+        server.child.kill()
+        server.child.wait()
+
+
+@contextmanager
+def opened(images: Path, **fields: Any) -> Iterator[tuple[Server, Page]]:
+    """A server whose page has said hello."""
+    with running(images, **fields) as server:
+        page = Page(server.served)
+        assert page.hello().status == 200
+        assert server.ask("open", wait_s=5)["ok"]
+        yield server, page
+
+
+def plan_file(
+    folder: Path, model: str = "synthetic:tiny", format_: str = "tq1_0", workload: str = "decode:3@9"
+) -> Path:
+    """A file with the Plan of a workload on the imagined device."""
+    compiled = compile_workload(open_model(model), parse_format(format_), Workload.parse(workload), CAPS)
+    file = folder / f"{workload.partition(':')[0]}-{format_}.json"
+    file.write_text(json.dumps(compiled.plan.to_json()))
+    return file

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import plistlib
+import re
 import socket
 import ssl
 import tempfile
@@ -34,6 +35,7 @@ YEARS = 5
 LEAF_DAYS = 397  # Safari refuses more than 398
 DAY = timedelta(days=1)  # clocks of phones differ: certificates are valid from yesterday
 HERE = ("localhost", "127.0.0.1", "::1")
+DNS_NAME = re.compile(r"[\w-]+(\.[\w-]+)*\.?", re.ASCII)
 REMEDY = "remove it, and a new one will be made, which phones have to trust anew"
 KEY_FILE, CERTIFICATE_FILE = "authority.pem", "authority.crt"
 
@@ -186,9 +188,12 @@ def _general(name: str) -> x509.GeneralName:
     except ValueError:
         pass  # no address, so a name
     try:
-        return x509.DNSName(name.encode("idna").decode())
-    except (UnicodeError, ValueError) as error:
-        raise PlayerError(f"{name!r} is neither an address nor a name that a certificate can carry") from error
+        ascii_name = name.encode("idna").decode()
+    except UnicodeError:
+        ascii_name = ""
+    if not DNS_NAME.fullmatch(ascii_name):
+        raise PlayerError(f"{name[:80]!r} is neither an address nor a name that a certificate can carry")
+    return x509.DNSName(ascii_name)
 
 
 def _name(text: str) -> x509.Name:

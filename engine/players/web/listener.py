@@ -72,6 +72,8 @@ class Listener:
 
 def _bind(host: str, port: int) -> socket.socket:
     """A socket that listens already, so that nobody who knows the port is turned away before the thread runs."""
+    if not 0 <= port < 1 << 16:
+        raise PlayerError(f"there is no port {port}; choose one from 1 to 65535 (0: any free one)")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
@@ -84,14 +86,13 @@ def _bind(host: str, port: int) -> socket.socket:
             listening.close()
             raise
         return listening
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise PlayerError(_why_not(host, port, error)) from error
 
 
-def _why_not(host: str, port: int, error: OSError | OverflowError) -> str:
-    if getattr(error, "errno", None) == errno.EADDRINUSE:
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
         return f"port {port} of {host} is in use; end the program that uses it or choose another port (0: any free one)"
-    if getattr(error, "errno", None) in (errno.EACCES, errno.EPERM):
+    if error.errno in (errno.EACCES, errno.EPERM):
         return f"port {port} of {host} may not be opened without root; choose one above 1023 (0: any free one)"
-    reason = getattr(error, "strerror", None) or error
-    return f"cannot listen on {host} port {port}: {reason}; choose another address or port"
+    return f"cannot listen on {host} port {port}: {error.strerror or error}; choose another address or port"

@@ -92,7 +92,7 @@ class Mailbox:
 
     def fail(self, line: str) -> None:
         """End the run; the first reason stands."""
-        self.failure = self.failure or line
+        self.failure = self.failure or " ".join(line.split())
         for event in (self._greeted, self._asked, self._answered):
             event.set()
 
@@ -105,11 +105,10 @@ class Mailbox:
 
     def _silence(self, op: str) -> str:
         line = f"the page has been silent for {self.silence_s:g} s, asked to {op}"
+        phase, done, total = (str(self._beat.get(name))[:20] for name in ("phase", "done", "total"))
         if self._beat.get("phase"):
-            line += f" ({self._beat['phase']} {self._beat.get('done')} of {self._beat.get('total')})"
-        if self._beat.get("visible") is False:
-            line += f"; {HIDDEN}"
-        return " ".join(line.split())[:400]
+            line += f" ({phase} {done} of {total})"
+        return f"{line}; {HIDDEN}" if self._beat.get("visible") is False else line
 
     # The page's side.
 

@@ -136,11 +136,11 @@ class Carrier:
             raise RefusalError(404, "the plan has no such weight file")
         wanted = request.headers.get("Range")
         first, last = _span(wanted, size)
-        headers = {"Accept-Ranges": "bytes", "Content-Length": str(max(0, last - first))}
+        if wanted is not None and first >= last:
+            return PlainTextResponse(f"the weight file has {size:,} bytes", 416, {"Content-Range": f"bytes */{size}"})
+        headers = {"Accept-Ranges": "bytes", "Content-Length": str(last - first)}
         if wanted is not None:
-            headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}" if first < last else f"bytes */{size}"
-            if first >= last:
-                return PlainTextResponse(f"the weight file has {size} bytes", 416, {**headers, "Content-Length": "0"})
+            headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
         page = request.headers.get(PAGE_HEADER)
         await self._ready(bundle, file, first, last, page)
         body = self._chunks(bundle, file, first, last, page)
