@@ -222,15 +222,17 @@ def _definitions(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
 
 def _notes(members: Sequence[Record]) -> Iterator[str]:
     """What the rows cannot say: where other engines computed, and the comparisons."""
-    places = {(r.runner, r.adapter, r.driver): _threads(r) for r in members if r.runner and r.adapter}
-    for (name, adapter, driver), threads in places.items():
-        yield f"{name} computed on {adapter} ({driver}{threads})."
+    yield from dict.fromkeys(_place(r) for r in members if r.runner and r.adapter and r.status == "ok")
     yield from compare.sentences(members)
 
 
-def _threads(record: Record) -> str:
+def _place(record: Record) -> str:
+    """Where another engine computed."""
     settings = (record.conditions or {}).get("settings", {})
-    return f", {settings['n_threads']} threads" if record.driver == "CPU" and "n_threads" in settings else ""
+    threads = f", {settings['n_threads']} threads" if record.driver == "CPU" and "n_threads" in settings else ""
+    head = ", the output head on the processor, as it does for this kind of model"
+    place = f"{record.runner} computed on {record.adapter} ({record.driver}{threads})"
+    return f"{place}{head if settings.get('head_on_processor') else ''}."
 
 
 def _failures(members: Sequence[Record]) -> Iterator[str]:

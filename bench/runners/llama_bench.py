@@ -101,6 +101,7 @@ class LlamaBench:
         settings = {name: result[name] for name in SETTINGS if name in result}
         layers = f"{found.layers[0]}/{found.layers[1]}" if found.layers else None
         settings |= {"layers_on_gpu": layers, "graph_splits": found.splits, "file_sha256": file.sha256}
+        settings |= {"head_on_processor": not self._cpu and found.head_on_host(file.tied)}
         ledger = None if self._cpu else found.ledger or None
         where = result.get("cpu_info" if self._cpu else "gpu_info") or result.get("cpu_info")
         return {
@@ -119,7 +120,7 @@ class LlamaBench:
         self, result: Mapping[str, Any], found: Placement, log: str, file: ModelFile, known: Mapping[str, Any]
     ) -> None:
         """RunnerError where it computed elsewhere than it was asked to."""
-        wrong = on_gpu(found) if self._cpu else off_gpu(found, result, log, file.embedding_bytes)
+        wrong = on_gpu(found) if self._cpu else off_gpu(found, result, log, file.embedding_bytes, tied=file.tied)
         if wrong:
             asked, other = ("processor", "GPU") if self._cpu else ("GPU", "processor")
             raise RunnerError(f"it was asked for the {asked}, but the {other} took part: {wrong}", known)

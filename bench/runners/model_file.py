@@ -14,7 +14,7 @@ from tritmark.engine.formats.model import Model, open_model
 
 from .base import RunnerError
 
-EMBEDDING = "token_embd.weight"
+EMBEDDING, HEAD = "token_embd.weight", "output.weight"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,7 @@ class ModelFile:
     sha256: str  # of the file
     model_sha256: str  # of the model that the case names, as our own records have it
     embedding_bytes: int
+    tied: bool  # the output head is the embedding
 
 
 class Worded:
@@ -76,6 +77,7 @@ class ModelFiles:
             sha256=sha256,
             model_sha256=model.sha256,
             embedding_bytes=embedding.nbytes if embedding else 0,
+            tied=HEAD not in model.tensors,
         )
 
     def _clear(self) -> None:

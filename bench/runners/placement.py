@@ -45,6 +45,10 @@ class Placement:
         held = {place.removesuffix("_Mapped") for (place, _), size in self.buffers.items() if size}
         return sorted(place for place in held if not on_host(place))
 
+    def head_on_host(self, tied: bool) -> bool:
+        """Whether the processor does the last product, with the embedding: llama.cpp's graph of BitNet is so."""
+        return tied and self.splits == 2 + len(self.gpus)
+
     @property
     def host_weight_bytes(self) -> int:
         return sum(size for (place, role), size in self.buffers.items() if role == "weight" and on_host(place))
@@ -71,10 +75,13 @@ def read_placement(log: str) -> Placement:
     )
 
 
-def off_gpu(found: Placement, result: Mapping[str, Any], log: str, embedding_bytes: int) -> str | None:
-    """Why a run that was asked for the GPU did not happen there alone; None where everything says that it did.
+def off_gpu(
+    found: Placement, result: Mapping[str, Any], log: str, embedding_bytes: int, *, tied: bool
+) -> str | None:
+    """Why a run that was asked for the GPU did not happen there; None where everything says that it did.
 
-    The input embedding always stays with the processor: one part of the graph there and one on each GPU are usual.
+    The input embedding always stays with the processor: one part of the graph there and one on each GPU are usual, and
+    where the output head is the embedding (``tied``) one more for it.
     """
     if not names_gpu(result):
         return f"it names no GPU (backends: {result.get('backends') or 'none'}); its build lacks one or found none here"
@@ -88,7 +95,7 @@ def off_gpu(found: Placement, result: Mapping[str, Any], log: str, embedding_byt
     beside = found.host_weight_bytes - embedding_bytes
     if beside > SLACK_BYTES:
         signs.append(f"{beside / MIB:,.0f} MiB of weights beside the embedding stayed with the processor")
-    usual = 1 + max(1, len(found.gpus))
+    usual = 1 + max(1, len(found.gpus)) + tied
     if found.splits is not None and found.splits > usual:
         signs.append(f"its graph was cut into {found.splits} parts where {usual} are usual: operations went to and fro")
     return " and ".join(signs) or None

@@ -100,6 +100,7 @@ def answer(request: dict[str, Any], plan: dict[str, Any], step_ms: float, strike
                 for at in steps
             ],
             "dispatches": [],
+            "encode_ns": 7 * len(steps),
         }
     }
 

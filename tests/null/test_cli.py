@@ -104,6 +104,46 @@ def test_rivals_are_compared_by_what_their_samples_show() -> None:
     assert "OUTPUTS DIFFER" in tables.text([record(), record(format="tq2_0", digest="other")], 140)
 
 
+OTHER = {"options": {}, "runner": "llama.cpp=/opt/llama-bench"}
+
+
+def other(**fields: object) -> Record:
+    base = {"case": OTHER, "runner": "llama.cpp b7336 (57d4c98)", "adapter": "NVIDIA H200", "driver": "Vulkan"}
+    return record(**{**base, "digest": None, "ttft_ns": (), "ledger_peak_bytes": None, **fields})
+
+
+def test_other_engines_stand_beside_ours_and_are_marked() -> None:
+    slower = other(samples_ns=(10_200_000_000,) * 3)
+    failed = other(format="tq2_0", status="failed", reason="fell back", samples_ns=(), runner="llama.cpp")
+    text = tables.text([record(), slower, failed], 80)
+    assert "prefill:512 tq1_0: tritmark has 2.00 times the prefill rate of llama.cpp b7336" in " ".join(text.split())
+    assert "llama.cpp b7336 (57d4c98) computed on NVIDIA H200 (Vulkan)." in text
+    assert "failed: tq2_0 prefill:512 by llama.cpp: fell back" in text and "OUTPUTS DIFFER" not in text
+    assert text.count("synthetic:125M on host") == 1 and "Runner: other engines are measured by" in text
+    rows = [line.split()[:2] for line in text.splitlines() if line[:1] in ("t", "l") and " prefill:512 " in line]
+    assert rows == [["tritmark", "tq1_0"], ["llama.cpp", "tq1_0"], ["llama.cpp", "tq2_0"]] * 2
+    assert "Runner" not in tables.text([record()], 80)
+    markdown = [line for line in tables.markdown([record(), slower]).splitlines() if line.startswith("|")]
+    assert markdown[0].startswith("| Runner |") and len({row.count("|") for row in markdown}) == 1
+
+
+def test_two_builds_of_one_engine_are_told_apart() -> None:
+    text = tables.text([other(), other(runner="llama.cpp b9000 (abc)")], 140)
+    assert "llama.cpp b7336 (57d4c98)  tq1_0" in text and "llama.cpp b9000 (abc)" in text
+
+
+def test_where_another_engine_computed_its_output_head_is_said() -> None:
+    settings = {"head_on_processor": True, "n_threads": 8}
+    assert "the output head on the processor" in tables.text([other(conditions={"settings": settings})], 140)
+    cpu = other(driver="CPU", adapter="Xeon", conditions={"settings": {**settings, "head_on_processor": False}})
+    assert "computed on Xeon (CPU, 8 threads)." in tables.text([cpu], 140)
+
+
+def test_formats_of_another_engine_are_compared_too() -> None:
+    faster = other(format="tq2_0", samples_ns=(1_000_000_000,) * 3)
+    assert "prefill:512 by llama.cpp b7336 (57d4c98): tq2_0 has 5.10 times" in tables.text([other(), faster], 140)
+
+
 def test_show_prints_the_records_of_a_folder(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.append(DECODE)
@@ -128,6 +168,8 @@ def bad_inputs(folder: Path) -> dict[str, tuple[tuple[str | Path, ...], int, str
         "unknown format": (("run", "--format", "q9", *small), 1, "format 'q9' is unknown"),
         "unknown workload": (("run", "--workload", "dance:7", "--out", out), 1, "workload 'dance:7' is unknown"),
         "unknown device": (("run", "--device", "toaster", *small), 1, "unknown device 'toaster'"),
+        "unknown runner": (("run", "--runner", "onnx=x", *small), 1, "unknown runner 'onnx'"),
+        "runner without a file": (("run", "--runner", "tritmark,llama.cpp=nowhere", *small), 1, "no file nowhere"),
         "too few repetitions": (("run", "--repetitions", "1", *small), 2, "at least 3"),
         "unknown suite": (("run", "--suite", "nonesuch", *small), 2, "no suite 'nonesuch'"),
         "resume of nothing": (("run", "--resume"), 2, "--out"),

@@ -18,12 +18,14 @@ import pytest
 
 from tritmark.bench import run as run_module
 from tritmark.bench.case import Case, CaseError, expand, expand_all, read_suite
-from tritmark.bench.measure import Prepared, steady
+from tritmark.bench.cooldown import Rest
+from tritmark.bench.gauge import ladder
+from tritmark.bench.measure import Prepared, joined, steady, telemetry_json
 from tritmark.bench.order import grouped, turns
 from tritmark.bench.run import run_matrix
 from tritmark.bench.verify import Verdict, mismatch
-from tritmark.devices.base import Bundle, Device
-from tritmark.devices.host import Host
+from tritmark.devices.base import Bundle, Device, Telemetry
+from tritmark.devices.host import Host, HostSession
 from tritmark.engine.errors import FormatError
 from tritmark.engine.plan import Caps, Plan, Probe, Slot, Step
 from tritmark.results.record import Record
@@ -55,11 +57,11 @@ def passed(device: Device) -> Verdict:
         return Verdict(caps=session.caps, exact=True, reason=None)
 
 
-def run(cases: Sequence[Case], *options: str, timeout_s: float = 20.0, check=passed) -> list[Record]:
+def run(cases: Sequence[Case], *options: str, timeout_s: float = 20.0, check=passed, rest=None) -> list[Record]:
     def device(spec: str) -> Host:
         return Host(command=(sys.executable, str(PLAYER), *options), timeout_s=timeout_s)
 
-    return list(run_matrix(cases, prepare=prepared, device_of=device, check=check))
+    return list(run_matrix(cases, prepare=prepared, device_of=device, check=check, rest=rest))
 
 
 def test_lists_multiply_and_rival_formats_are_neighbours() -> None:
@@ -126,8 +128,49 @@ def test_every_case_is_measured_with_its_rival_interleaved() -> None:
         assert record.exact and record.digest and record.player == "stand-in" and record.schedule == "interleaved"
         assert record.ledger_peak_bytes == 64 and record.load_ns == {"cold": (1000,), "warm": (1000,)}
         assert record.conditions and set(record.conditions) == {"before", "after"} and record.versions
+        assert record.runner is None and record.telemetry is None and record.dispatches == 0
+        assert record.encode_ns == ((28, 28, 28) if record.workload == "prefill:4" else (21, 21, 21))
         assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
     assert records[0].token_ns == () and [len(times) for times in records[2].token_ns] == [3, 3, 3]
+
+
+def test_launches_are_counted_in_the_timed_region_alone() -> None:
+    rungs = ladder(256, 3)  # a step of one dispatch, then one of four
+    decode, prefill = (Prepared(plan=rungs, first_decode=at, prompt_tokens=1, model_sha256="0") for at in (1, 2))
+    assert (decode.dispatches, prefill.dispatches) == (4, 5)
+
+
+def test_telemetry_of_two_players_is_one_series() -> None:
+    first = Telemetry(samples=((0, {"a": 1}), (5, {"a": 2})), methods={"a": "x"})
+    second = Telemetry(samples=((1, {"b": 3}),), methods={"b": "y"})
+    both = joined(joined(Telemetry(), first), second)
+    assert telemetry_json(both) == {
+        "samples": [[0, {"a": 1}], [5, {"a": 2}], [6, {"b": 3}]],
+        "methods": {"a": "x", "b": "y"},
+    }
+    assert telemetry_json(Telemetry()) is None
+
+
+def test_what_a_session_watched_is_in_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Telemetry(samples=((3, {"battery_celsius": 30.5}),), methods={"battery_celsius": "dumpsys battery"})
+    monkeypatch.setattr(HostSession, "telemetry", lambda self: watched)
+    (record,) = run(expand({**MATRIX, "workload": "prefill:4", "format": "tq1_0"}))
+    assert record.telemetry == {
+        "samples": [[3, {"battery_celsius": 30.5}]],
+        "methods": {"battery_celsius": "dumpsys battery"},
+    }
+
+
+def test_a_phone_rests_before_each_group_and_its_records_say_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    celsius = iter([30.0, 31.0, 31.0, 31.0, 35.0, 31.5, *[33.0] * 9])  # met, group 1: found, before, after, group 2: ...
+    monkeypatch.setattr(Host, "needs_rest", True)
+    monkeypatch.setattr(Host, "conditions", lambda self: {"temperatures_celsius": {"battery": next(celsius)}})
+    slept: list[float] = []
+    records = run(expand(MATRIX), rest=Rest(sleep=slept.append))
+    first, second = (records[at].conditions["rest"] for at in (0, 2))
+    assert first["reached"] and first["found"] == {"battery": 31.0} and first["goal"] == {"battery": 32.0}
+    assert second["reached"] and second["found"] == {"battery": 35.0} and second["left"] == {"battery": 31.5}
+    assert slept == [5.0] and [record.status for record in records] == ["ok"] * 4
 
 
 @pytest.mark.parametrize(
