@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from tritmark.devices.base import Device, Telemetry
+from tritmark.devices.base import Device, DeviceError, Telemetry
 
 from . import process
 
 MODEL = "model.gguf"
+INTERVAL_S = 2.0
+SAMPLES = 1000  # beyond this every other sample is dropped and the interval doubles
 
 
 class OnPhone:
@@ -19,11 +23,10 @@ class OnPhone:
     def __init__(self, device: Device, program: Path) -> None:
         from tritmark.devices.android.phone import Phone
 
-        self._device = cast(Phone, device)
-        self._program = program
+        self._program, self._serial = program, device.name.partition(":")[2]
         self._pushed: Path | None = None
         self._telemetry = Telemetry()
-        self._shell = self._device.shell()
+        self._shell = cast(Phone, device).shell()
         try:
             for path in (program, *libraries(program)):
                 self._shell.push(path, path.name)
@@ -44,12 +47,11 @@ class OnPhone:
         self, arguments: Sequence[str], timeout_s: float, stages: int, hear: Callable[[str], None]
     ) -> process.Ended:
         """Its words come all at the end, so only the whole can be bounded."""
-        watcher = self._watcher()
+        watcher = Watcher(self._serial)
         try:
             done = self._shell.run((f"./{self._program.name}", *arguments), timeout_s * stages)
         finally:
-            watcher.stop()
-            self._telemetry = watcher.telemetry()
+            self._telemetry = watcher.stop()
         return process.Ended(status=done.status, stdout=done.stdout, stderr=done.stderr)
 
     def telemetry(self) -> Telemetry:
@@ -58,12 +60,39 @@ class OnPhone:
     def close(self) -> None:
         self._shell.close()
 
-    def _watcher(self) -> Any:
-        from tritmark.devices.android.adb import Adb
-        from tritmark.devices.android.telemetry import Watcher
 
-        no_browser: Any = None
-        return Watcher(Adb(self._device.name.partition(":")[2]), no_browser)
+class Watcher(threading.Thread):
+    """Reads how a phone feels while a program runs on it."""
+
+    def __init__(self, serial: str) -> None:
+        super().__init__(daemon=True)
+        from tritmark.devices.android.adb import Adb
+
+        self._adb, self._stopped = Adb(serial), threading.Event()
+        self._samples: list[tuple[int, dict[str, Any]]] = []
+        self._methods: dict[str, str] = {}
+        self.start()
+
+    def run(self) -> None:
+        from tritmark.devices.android.telemetry import sample, sources
+
+        start_ns, interval_s = time.monotonic_ns(), INTERVAL_S
+        while not self._stopped.is_set():
+            at_ns = time.monotonic_ns() - start_ns
+            try:
+                self._samples.append((at_ns, sample(self._adb, sources(), self._methods)))
+            except DeviceError as error:  # the run itself finds out; here it explains what is missing
+                self._methods["gaps"] = str(error)
+            if len(self._samples) >= SAMPLES:
+                del self._samples[1::2]
+                interval_s *= 2
+            self._stopped.wait(interval_s)
+
+    def stop(self) -> Telemetry:
+        """End the reading; what was read."""
+        self._stopped.set()
+        self.join()
+        return Telemetry(samples=tuple(self._samples), methods=self._methods)
 
 
 def libraries(program: Path) -> list[Path]:

@@ -162,7 +162,7 @@ def test_what_a_session_watched_is_in_the_record(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_phone_rests_before_each_group_and_its_records_say_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    celsius = iter([30.0, 31.0, 31.0, 31.0, 35.0, 31.5, *[33.0] * 9])  # met, group 1: found, before, after, group 2: ...
+    celsius = iter([30.0, 31.0, 31.0, 31.0, 35.0, 31.5, *[33.0] * 9])  # met, then found, before, after in group 1
     monkeypatch.setattr(Host, "needs_rest", True)
     monkeypatch.setattr(Host, "conditions", lambda self: {"temperatures_celsius": {"battery": next(celsius)}})
     slept: list[float] = []
