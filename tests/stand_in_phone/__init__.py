@@ -1,6 +1,7 @@
-"""A stand-in for an Android phone, behind the real adb server. See phone.py."""
+"""A stand-in for an Android phone, behind the real adb server, adbutils and Chromium. `Phone` is what tests hold."""
 
+from .browser import chromium
 from .phone import Phone
-from .server import PretendedServer, adb_programs
+from .server import AdbServer, PretendedServer, adb_programs
 
-__all__ = ["Phone", "PretendedServer", "adb_programs"]
+__all__ = ["AdbServer", "Phone", "PretendedServer", "adb_programs", "chromium"]

@@ -1,4 +1,8 @@
-"""Phone: the stand-in phone as tests hold it: an adbd, folders, a browser and an adb server that knows it."""
+"""Phone: the stand-in phone as tests hold it: an adbd, folders, a browser, and an adb server that knows it.
+
+Everything but the phone is real: the adb server, adbutils, Chromium. One thread runs the adbd; commands run as
+processes of this computer.
+"""
 
 from __future__ import annotations
 
@@ -7,105 +11,183 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from .adbd import Adbd, Connection, State
+from .browser import Browser
+from .commands import COMMANDS, answer
+from .control import Control
 from .forwarding import Reverse, connect
-from .server import AdbServer, adb_programs, wait_until
+from .server import AdbServer, adb_programs
 from .shell import Shell
 from .streams import Stream
+from .sync import Sync
+from .system import System
+from .waiting import wait_until
 
 TIMEOUT_S = 30.0
+FOLDERS = ("data/local/tmp", "sdcard/Download", "storage/emulated/0", "system/bin", "proc", "sys")
 
 
 class Phone:
-    """A phone that is plugged in while the ``with`` block runs; nothing of it is left afterwards."""
+    """A phone that is plugged in while the ``with`` block runs; nothing of it is left afterwards.
 
-    def __init__(self, android: str = "14", adb: Path | None = None) -> None:
-        self.files = Path(tempfile.mkdtemp(prefix="stand-in-phone-"))
-        self.server = AdbServer(adb or adb_programs()[0])
-        self._reverse, self._shell = Reverse(), Shell(self.files)
+    ``files`` is the folder of this computer that is the phone's root, ``calls`` the commands that arrived, in order.
+    """
+
+    def __init__(self, android: str = "14", adb: Path | None = None, server: AdbServer | None = None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="stand-in-"))
+        self.files = self._folder / "phone"
+        self._own_server = server is None
+        self.server = server or AdbServer(adb or adb_programs()[0])
+        self._system = System(android, self.files, Browser(self._folder, self._folder))
+        self._shell, self._reverse = Shell(self.files), Reverse()
+        self._sync = Sync(self.files, lambda: self._system.condition.free_bytes)
+        self._control = Control(partial(answer, self._system))
+        self._adbd = Adbd(self._identity(), self._serve)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in phone", daemon=True)
-        self._adbd: Adbd
+        self._plugged = False
 
     def __enter__(self) -> Phone:
-        (self.files / "data/local/tmp").mkdir(parents=True)
-        (self.files / "system/bin").mkdir(parents=True)
-        for c in ("cat", "ls", "rm", "mkdir", "echo", "chmod", "timeout", "sleep", "date", "head"):
-            (self.files / "system/bin" / c).symlink_to(shutil.which(c))
+        self._make_files()
         self._thread.start()
-        self._run(self._start())
-        self.server.start()
-        self._connect()
+        try:
+            self._run(self._control.start(self.files / "system/bin", COMMANDS))
+            self.server.start()
+            self.plug()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.server.stop()
-        self._run(self._stop())
+        self.close()
+
+    def close(self) -> None:
+        """End everything and delete the phone's files."""
+        if self._plugged:
+            self.unplug()
+        if self._own_server:
+            self.server.stop()
+        with self._system.lock:
+            self._system.browser.stop()
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(TIMEOUT_S)
         self._loop.close()
-        shutil.rmtree(self.files)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def serial(self) -> str:
+        """The phone's name in `adb devices`."""
         return f"127.0.0.1:{self._adbd.port}"
 
     @property
     def environment(self) -> dict[str, str]:
+        """Variables with which adb and adbutils find this phone's adb server, and only this."""
         return dict(self.server.environment)
 
     @property
     def calls(self) -> list[str]:
+        """Shell commands that arrived, in order."""
         return self._shell.calls
 
     @property
     def reverse(self) -> dict[str, str]:
+        """Reversed ports as the phone sees them: its end -> the computer's."""
         return dict(self._reverse.targets)
 
+    @property
+    def settings(self) -> dict[str, str | None]:
+        """Settings that were changed, as in ``{"global/stay_on_while_plugged_in": "15"}``; None: deleted."""
+        return self._system.changed_settings
+
+    @property
+    def debug_app(self) -> str | None:
+        """The app that developers have chosen to debug."""
+        return self._system.settings.get("global/debug_app")
+
+    def set(self, name: str, value: Any) -> None:
+        """Change the phone's condition; condition.py has the names."""
+        with self._system.lock:
+            self._system.change(name, value)
+
     def state(self, state: State) -> None:
-        self._adbd.state = state
+        """How `adb devices` shows it from now on: "device", "unauthorized" or "offline"."""
         self.unplug()
+        self._adbd.state = state
         self.plug()
 
     def unplug(self) -> None:
+        """Pull the cable: every connection is cut at once, and the adb server forgets the phone."""
+        self._plugged = False
         self._run(self._adbd.stop())
         self.server.run("disconnect", self.serial)
 
     def plug(self) -> None:
+        """Put the cable back and wait until the adb server lists the phone."""
+        offline = self._adbd.state == "offline"
+        self._adbd.state = "device" if offline else self._adbd.state
         self._run(self._adbd.start())
-        self._connect()
+        self._plugged = True
+        said = self.server.run("connect", self.serial)
+        if offline:  # what adb calls a phone that it knew and that does not answer
+            wait_until(lambda: self._listed() == "device", f"{self.serial} to be listed ({said.strip()})")
+            self._adbd.state = "offline"
+            self._run(self._adbd.stop())
+        wait_until(lambda: self._listed() == self._adbd.state, f"{self.serial} to be listed ({said.strip()})")
+
+    def browser_pids(self, kind: str | None = None) -> list[int]:
+        """Processes of the running browser, its own first; ``kind``: "browser", "renderer", "gpu", "utility"."""
+        return [pid for pid, each in self._system.browser.processes() if kind in (None, each)]
+
+    def kill(self, kind: str, reason: str = "LOW_MEMORY") -> None:
+        """Let the phone end the browser's processes of a kind and remember why; system.py has the reasons."""
+        with self._system.lock:
+            self._system.kill(kind, reason)
 
     def _listed(self) -> str | None:
         rows = dict(line.split("\t") for line in self.server.run("devices").splitlines() if "\t" in line)
         return rows.get(self.serial)
 
-    def _connect(self) -> None:
-        said = self.server.run("connect", self.serial)
-        wait_until(lambda: self._listed() == self._adbd.state, f"{self.serial} to be listed ({said.strip()})")
+    def _identity(self) -> str:
+        known = self._system.texts.properties()
+        names = (f"ro.product.{name}" for name in ("name", "model", "device"))
+        return "".join(f"{name}={known[name]};" for name in names)
 
-    async def _start(self) -> None:
-        self._adbd = Adbd("ro.product.name=shiba;ro.product.model=Pixel 8;ro.product.device=shiba;", self._serve)
-        await self._adbd.start()
+    def _make_files(self) -> None:
+        for folder in FOLDERS:
+            (self.files / folder).mkdir(parents=True)
+        available = {"available": f"{self._system.condition.available_memory_bytes // 1024:>8}"}
+        for path, content in self._system.texts.files(available):
+            (self.files / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.files / path).write_text(content)
 
-    async def _stop(self) -> None:
-        await self._adbd.stop()
+    async def _end(self) -> None:
         await self._shell.close()
+        await self._control.stop()
+        await asyncio.get_running_loop().shutdown_default_executor()
 
     async def _serve(self, connection: Connection, stream: Stream, service: str) -> None:
         kind, _, rest = service.partition(":")
         name, _, arguments = kind.partition(",")
         if name in ("shell", "exec"):
             await self._shell.serve(stream, arguments, rest)
-        elif name == "reverse":
+        elif name == "sync":
+            await self._sync.serve(stream)
+        elif name == "reverse" and self._system.condition.reverse:
             await self._reverse.serve(connection, stream, rest)
         elif name == "tcp":
             await connect(stream, int(rest.rpartition(":")[2]))
+        elif service == "localabstract:chrome_devtools_remote":
+            await connect(stream, self._system.browser.port)
+        # anything else is closed without having been accepted: adb reports "closed"
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT_S)

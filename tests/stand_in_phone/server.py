@@ -9,7 +9,6 @@ import socketserver
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -98,14 +97,3 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
-
-
-def wait_until(there: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:
-    """Ask again and again; TimeoutError that names ``what``."""
-    import time
-
-    deadline = time.monotonic() + timeout_s
-    while not there():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout_s:g} s in vain for {what}")
-        time.sleep(0.02)
