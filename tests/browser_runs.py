@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from tritmark.devices.browser.here import BrowserHere
 from tritmark.devices.browser.session import BrowserSession
 
 TIMEOUT_S = 240.0
-DEBUGGED = "--remote-debugging-port=0"
 
 
 def binary() -> str:
@@ -34,10 +32,6 @@ class Opened:
         self.browser = chromium.Chromium(binary(), (*(chromium.DIRECT if direct else ()), *flags))
         self.device = BrowserHere("chromium", lambda: self.browser, TIMEOUT_S)
         self.session: BrowserSession = self.device.session()
-
-    def devtools_port(self) -> int:
-        """Where the browser listens for its developer tools; it must have been opened with DEBUGGED."""
-        return int(Path(self.browser.profile, "DevToolsActivePort").read_text().split()[0])
 
 
 @contextmanager

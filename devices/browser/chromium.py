@@ -32,10 +32,11 @@ FLAGS = (
     "--headless=new", "--disable-dev-shm-usage", "--no-first-run", "--no-default-browser-check",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
     "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
-    "--ignore-gpu-blocklist",
+    "--ignore-gpu-blocklist", "--remote-debugging-port=0",
 )  # fmt: skip
 DIRECT = ("--enable-unsafe-webgpu",)  # without it headless Chromium offers no adapter behind Vulkan
 GLES = ("--use-webgpu-adapter=opengles", "--use-gl=angle", "--use-angle=vulkan")
+PULSE_S = 3.0  # a page that is alive answers within this
 REMEDY = "install one (Debian: sudo apt-get install chromium) or name it: --device chromium:/path/to/chrome"
 
 
@@ -47,20 +48,37 @@ class Chromium(ProgramBrowser):
         self._binary, self._flags = program, flags
         self._profile = tempfile.TemporaryDirectory(prefix="tritmark-chromium-", ignore_cleanup_errors=True)
 
-    @property
-    def profile(self) -> str:
-        """The folder of this process's own profile."""
-        return self._profile.name
-
     def open(self, scheme: str, port: int, path: str) -> None:
         root = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
-        profile = f"--user-data-dir={self.profile}"
+        profile = f"--user-data-dir={self._profile.name}"
         url = f"{scheme}://localhost:{port}{path}"
         self._program = Program([self._binary, *FLAGS, *root, *self._flags, profile, url])
+
+    def debugging_port(self) -> int:
+        """Where the browser listens for its developer tools, on loopback; DeviceError where it does not."""
+        try:
+            return int(Path(self._profile.name, "DevToolsActivePort").read_text(encoding="ascii").split()[0])
+        except (OSError, ValueError, IndexError) as error:
+            raise DeviceError("the browser does not listen for its developer tools") from error
+
+    def trouble(self) -> str | None:
+        return super().trouble() or self._crash()
 
     def close(self) -> None:
         super().close()
         self._profile.cleanup()
+
+    def _crash(self) -> str | None:
+        """Whether the page still thinks: a tab that crashed leaves its browser running."""
+        from .devtools import Devtools, Page
+
+        try:
+            page = Devtools(self.debugging_port()).pages()[0]
+            with Page(page["webSocketDebuggerUrl"]) as tab:
+                tab.evaluate("1", PULSE_S)
+        except (DeviceError, IndexError):
+            return "the browser's tab has crashed or hangs; it may be out of memory: choose a smaller model or workload"
+        return None
 
 
 def find() -> str | None:

@@ -48,13 +48,17 @@ class Program:
         said = f": {words[-1][:160]}" if words else ""
         return f"{self._name} ended with {'exit code' if code >= 0 else 'signal'} {abs(code)}{said}"
 
+    def kill(self) -> None:
+        """End the process and everything it started, at once."""
+        end_tree(self._process.pid)
+
     def memory(self) -> tuple[tuple[int, int], ...]:
         return self._memory.samples()
 
     def close(self) -> None:
         """End the process and everything it started; a second call does nothing."""
         self._memory.stop()
-        end_tree(self._process.pid)
+        self.kill()
         self._process.wait()
         self._reader.join(CLOSE_TIMEOUT_S)
 
@@ -73,6 +77,11 @@ class ProgramBrowser:
 
     def trouble(self) -> str | None:
         return self.gone()
+
+    def kill(self) -> None:
+        """End the program as if it had died."""
+        if self._program:
+            self._program.kill()
 
     def memory(self) -> tuple[tuple[int, int], ...]:
         return self._program.memory() if self._program else ()

@@ -22,8 +22,8 @@ import { Wire } from "./wire.js";
  * @param {(request: object) => Promise<object>} settings.choose  asks the person who opened the page
  */
 export async function runClient({ base, gpu, fetch, agent = "", report = () => {}, visible = () => true, choose = async () => ({}) }) {
-  const { device, caps } = await openGpu(gpu, agent);
   const wire = new Wire(base, fetch, visible);
+  const { device, caps } = await openOrTell(wire, gpu, agent);
   const player = new Player(device, caps, (event) => {
     wire.progress = event;
     report(event);
@@ -43,6 +43,16 @@ export async function runClient({ base, gpu, fetch, agent = "", report = () => {
     player.close();
     device.destroy();
     report({ phase: "closed" });
+  }
+}
+
+/** The open GPU; where there is none, the server hears why instead of waiting for a hello. */
+async function openOrTell(wire, gpu, agent) {
+  try {
+    return await openGpu(gpu, agent);
+  } catch (error) {
+    await wire.decline(error.message).catch(() => {}); // whoever reads the page is told in any case
+    throw error;
   }
 }
 

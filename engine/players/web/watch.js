@@ -2,6 +2,8 @@
  * Watches a GPUDevice: whatever it reports on its own (a lost device, an uncaptured error) ends what is being waited for.
  */
 
+const CAUSE_MS = 200; // how long after an effect its cause may be told
+
 export class Watch {
   #failure = null;
   #fail;
@@ -32,10 +34,19 @@ export class Watch {
   /** What `promise` gives, unless the device fails first. */
   async until(promise) {
     this.check();
-    const result = await Promise.race([promise, this.#failed]);
-    this.check();
-    return result;
+    try {
+      return await Promise.race([promise, this.#failed]);
+    } catch (error) {
+      await Promise.race([this.#failed, pause(CAUSE_MS)]); // the cause may be told after its first effect
+      throw error;
+    } finally {
+      this.check();
+    }
   }
+}
+
+function pause(ms) {
+  return new Promise((resume) => setTimeout(resume, ms));
 }
 
 export function oneLine(text) {

@@ -27,6 +27,11 @@ export class Wire {
     this.#timer.unref?.(); // outside browsers: a timer alone keeps no process alive
   }
 
+  /** Tells the server that this page cannot play, in place of a hello. */
+  async decline(reason) {
+    await this.#post("hello", { error: reason });
+  }
+
   /** The next request, or null where none came for a while. */
   async next() {
     const response = await this.#patiently(() => this.#fetch(this.#base + "next", { headers: this.#headers() }));
