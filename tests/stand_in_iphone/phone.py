@@ -1,7 +1,8 @@
 """Phone: the stand-in iPhone as tests hold it: usbmuxd, the phone's services, and a browser.
 
-Only the phone is pretended. What talks to it is the real pymobiledevice3 in its own processes, and what the pages run in is
-a real browser, though not WebKit. `environment` sends the programs of a test here, and away from the person's own files.
+Only the phone is pretended. What talks to it is the real pymobiledevice3 in its own processes, and what the pages run
+in is a real browser, though not WebKit. `environment` sends the programs of a test here, and away from the person's
+files.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ class Phone:
 
     def trust_authorities(self) -> None:
         """Switch on full trust for the certificates of all installed profiles; Safari starts anew."""
-        pins = [_pin(payload["PayloadContent"]) for profile in self.state.profiles.values() for payload in profile["PayloadContent"]]
+        payloads = (payload for profile in self.state.profiles.values() for payload in profile["PayloadContent"])
+        pins = [_pin(payload["PayloadContent"]) for payload in payloads]
         self._run(self._safari.close())
         self._run(self._start_safari(f"--ignore-certificate-errors-spki-list={','.join(pins)}"))
 
@@ -135,4 +137,5 @@ def _public_key() -> bytes:
 def _pin(certificate: bytes) -> str:
     """What Chromium is told to let a certificate pass: the hash of its public key."""
     key = x509.load_der_x509_certificate(certificate).public_key()
-    return base64.b64encode(hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()).decode()
+    info = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(info).digest()).decode()

@@ -1,4 +1,4 @@
-"""Safari: headless Chromium that stands for the iPhone's browser, with its tabs, over Chromium's own debugging protocol.
+"""Safari: headless Chromium that stands for the iPhone's browser, with its tabs, over Chromium's debugging protocol.
 
 The address https://example.com is answered here, so that a test finds one secure page without a network. A tab whose
 process died is loaded again, as Safari does.

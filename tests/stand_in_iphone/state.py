@@ -50,7 +50,8 @@ class State:
             "ProductVersion": self.ios,
             "BuildVersion": "23B85",
             "UniqueDeviceID": self.udid,
+            "WiFiAddress": "02:00:00:00:00:01",
         }
         if self.trusted:
-            told |= {"UniqueChipID": 2_821_000_000, "PasswordProtected": self.locked, "WiFiAddress": "02:00:00:00:00:01"}
+            told |= {"UniqueChipID": 2_821_000_000, "PasswordProtected": self.locked}
         return told

@@ -1,9 +1,9 @@
 """webinspectord: Web Inspector's service on the iPhone, as WebKit speaks it, in front of the stand-in's browser.
 
-A client is told of Safari and its tabs, sets up a socket to a tab, and exchanges the tab's debugging protocol through it:
-each message wrapped for the tab's current target, which is replaced when the tab goes to another site. Chromium's protocol
-is close enough to WebKit's to be passed on; where they differ in what a client could rely on, this module is WebKit:
-promises are not awaited, and what an expression threw comes as ``wasThrown``.
+A client is told of Safari and its tabs, sets up a socket to a tab, and exchanges the tab's debugging protocol through
+it: each message wrapped for the tab's current target, which is replaced when the tab goes to another site. Chromium's
+protocol is close enough to WebKit's to be passed on; where they differ in what a client could rely on, this module is
+WebKit: promises are not awaited, and what an expression threw comes as ``wasThrown``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ class Client:
             for tab in self._safari.tabs.values()
         }
         if self._state.safari:
-            await self.push("applicationSentListing", {"WIRApplicationIdentifierKey": APPLICATION, "WIRListingKey": pages})
+            listing = {"WIRApplicationIdentifierKey": APPLICATION, "WIRListingKey": pages}
+            await self.push("applicationSentListing", listing)
 
     async def _on_forwardSocketSetup(self, argument: dict[str, Any]) -> None:  # noqa: N802
         number = argument["WIRPageIdentifierKey"]
