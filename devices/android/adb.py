@@ -80,9 +80,7 @@ class Adb:
         """Run a command line (a list is quoted) and wait for its end; DeviceError after ``timeout_s``."""
         line = command if isinstance(command, str) else shlex.join(command)
         deadline, parts = time.monotonic() + timeout_s, {1: bytearray(), 2: bytearray()}
-        with explained(self.serial, f"run {line[:60]}"), self._device.open_transport(timeout=timeout_s) as transport:
-            transport.send_command(f"shell,v2:{line}")
-            transport.check_okay()
+        with self.service(f"shell,v2:{line}", f"run {line[:60]}", timeout_s) as transport:
             while True:
                 header = transport.read_exact(5)
                 data = transport.read_exact(int.from_bytes(header[1:5], "little"))
@@ -106,24 +104,20 @@ class Adb:
 
     def reverse(self, port: int) -> int:
         """Let a free port of the phone lead to ``port`` of this computer; returns the phone's port."""
-        with (
-            explained(self.serial, "reverse a port"),
-            self._device.open_transport(timeout=TIMEOUT_S) as transport,
-        ):
-            transport.send_command(f"reverse:forward:tcp:0;tcp:{port}")
-            transport.check_okay()  # the phone got the request
-            transport.check_okay()  # and did it
+        with self.service(f"reverse:forward:tcp:0;tcp:{port}", "reverse a port") as transport:
+            transport.check_okay()  # the phone had the request already, now it has done it
             return int(transport.read_string_block())
 
     def reverses(self) -> dict[str, str]:
         """All reversed ports: the phone's end -> this computer's, as in ``tcp:41000``."""
-        with explained(self.serial, "list reversed ports"):
-            return {item.remote: item.local for item in self._device.reverse_list()}
+        with self.service("reverse:list-forward", "list reversed ports") as transport:
+            rows = [line.split() for line in transport.read_string_block().splitlines()]
+            return {row[1]: row[2] for row in rows if len(row) == 3}
 
     def remove_reverse(self, remote: str) -> None:
         """Take back one reversed port, named by its end on the phone."""
-        with explained(self.serial, "remove a reversed port"):
-            self._device.reverse_remove(remote)
+        with self.service(f"reverse:killforward:{remote}", "remove a reversed port") as transport:
+            transport.check_okay()
 
     def connect(self, abstract: str, timeout_s: float = TIMEOUT_S) -> socket.socket:
         """A stream to an abstract socket on the phone; nothing is left behind, unlike with `adb forward`."""
@@ -144,6 +138,10 @@ class Adb:
             status = self._device.sync.stat(path)
             return (status.mode & 0o777, self._device.sync.read_bytes(path)) if status.mode else None
 
-    def transport(self, timeout_s: float) -> Any:
-        """A raw connection to the phone, for services that this class does not know."""
-        return self._device.open_transport(timeout=timeout_s)
+    @contextmanager
+    def service(self, request: str, doing: str, timeout_s: float = TIMEOUT_S) -> Iterator[Any]:
+        """adbutils' connection to something that adb offers on the phone, once the phone has let us in."""
+        with explained(self.serial, doing), self._device.open_transport(timeout=timeout_s) as transport:
+            transport.send_command(request)
+            transport.check_okay()
+            yield transport

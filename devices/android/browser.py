@@ -49,10 +49,13 @@ class AndroidBrowser:
         self._owner.record(Reverse(port))
         self._url = f"{scheme}://localhost:{adb.reverse(port)}{path}"
         self._owner.record(Tab(package, self._url))
-        self._since = adb.text("date '+%Y-%m-%d %H:%M:%S'").strip() or "never"
+        self._since = adb.text("date '+%Y-%m-%d %H:%M:%S.%N'").strip() or "never"
         start = ("am", "start", "-a", "android.intent.action.VIEW", "-n", f"{package}/{self._app.activity}")
         adb.must((*start, "-d", self._url), f"open {package} once by hand")
         self._watcher = Watcher(adb, self._app)
+
+    def gone(self) -> str | None:
+        return self._watcher.gone() if self._watcher else None
 
     def trouble(self) -> str | None:
         try:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..base import DeviceError
-from .adb import Adb, Completed, explained
+from .adb import Adb, Completed
 
 if TYPE_CHECKING:
     from .journal import Journal
@@ -30,9 +30,7 @@ GRACE_S = 10.0
 
 def push(adb: Adb, source: BinaryIO, remote: str, mode: int) -> None:
     """Write a file on the phone. adbutils can push too, but does not say why a phone refuses (no space left)."""
-    with explained(adb.serial, f"write {remote}"), adb.transport(PUSH_TIMEOUT_S) as transport:
-        transport.send_command("sync:")
-        transport.check_okay()
+    with adb.service("sync:", f"write {remote}", PUSH_TIMEOUT_S) as transport:
         target = f"{remote},{stat.S_IFREG | mode}".encode()
         transport.conn.sendall(b"SEND" + struct.pack("<I", len(target)) + target)
         while piece := source.read(PIECE_BYTES):

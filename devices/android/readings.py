@@ -148,7 +148,7 @@ def _present(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sections(text: str, mark: str) -> Iterator[tuple[str, str]]:
-    """(name, text) of the parts of an output where lines ``<mark>name`` begin a part."""
+    """(name, text) of the parts of an output, each of which begins with ``<mark>name`` and the end of that line."""
     for part in text.split(mark)[1:]:
         name, _, body = part.partition("\n")
         yield name.strip(), body

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..base import DeviceError, Telemetry
 from . import readings
-from .adb import Adb
+from .adb import Adb, PhoneGoneError
 from .apps import App
 
 INTERVAL_S = 1.0
@@ -51,7 +51,9 @@ class Watcher:
 
     def __init__(self, adb: Adb, app: App, interval_s: float = INTERVAL_S) -> None:
         self._adb, self._interval_s = adb, interval_s
-        self._sources = sources(app)
+        self._browsing = Browsing(app)
+        self._sources = [*sources(), *self._browsing.sources()]
+        self._gone: str | None = None
         self._samples: list[tuple[int, dict[str, Any]]] = []
         self._methods: dict[str, str] = {}
         self._lock, self._stopped, self._start_ns = threading.Lock(), threading.Event(), time.monotonic_ns()
@@ -62,6 +64,10 @@ class Watcher:
         """What was seen so far."""
         with self._lock:
             return Telemetry(samples=tuple(self._samples), methods=dict(self._methods))
+
+    def gone(self) -> str | None:
+        """A line where the phone or the browser is certainly gone; known from the last sample, so it costs nothing."""
+        return self._gone or self._browsing.gone
 
     def stop(self) -> None:
         """End the sampling; a sample that is being taken from a phone that is gone may end later."""
@@ -77,6 +83,7 @@ class Watcher:
                 values = sample(self._adb, due, methods)
             except DeviceError as error:  # the session finds out by itself; here it explains what is missing
                 values, methods["gaps"] = {}, str(error)
+                self._gone = str(error) if isinstance(error, PhoneGoneError) else None
             with self._lock:
                 self._methods = methods
                 if values:
@@ -100,9 +107,9 @@ def sample(adb: Adb, due: list[Source], methods: dict[str, str]) -> dict[str, An
     return values
 
 
-def sources(app: App | None = None) -> list[Source]:
-    """What to read; of one value's sources the best comes first. Without a browser: what tells of the phone alone."""
-    phone = [
+def sources() -> list[Source]:
+    """What tells of a phone alone; of one value's sources the best comes first."""
+    return [
         Source("dumpsys battery", readings.battery),
         Source("cat /sys/class/power_supply/battery/current_now", _named("battery_microamperes", _integer)),
         Source("dumpsys thermalservice", readings.thermal),
@@ -112,15 +119,16 @@ def sources(app: App | None = None) -> list[Source]:
         Source(f"cat {KGSL}/gpubusy", _named("gpu_busy_percent", readings.busy_share)),
         *(Source(f"cat {path}", _named("gpu_busy_percent", readings.percent)) for path in GPU_LOADS),
     ]
-    return phone if app is None else [*phone, *Browsing(app).sources()]
 
 
 class Browsing:
-    """Sources about a browser, which need to remember something from one reading to the next."""
+    """Sources about a browser, which remember something from one reading to the next."""
 
     def __init__(self, app: App) -> None:
+        self.gone: str | None = None
         self._app = app
         self._pids: tuple[int, ...] = ()
+        self._seen = False  # the browser was running in an earlier reading
         self._work: tuple[int, int] | None = None  # (now, GPU time) of the last reading, ns
 
     def sources(self) -> list[Source]:
@@ -134,7 +142,10 @@ class Browsing:
     def _resident(self, text: str) -> Mapping[str, Any]:
         """Resident bytes of all processes together; pages that they share count more than once."""
         found = readings.processes(text, self._app.package)
-        self._pids = tuple(found)
+        running = any(name == self._app.package for name, _ in found.values())
+        if self._seen and not running and "PID" in text:
+            self.gone = f"{self._app.package} has ended on the phone"
+        self._pids, self._seen = tuple(found), self._seen or running
         return {"rss_bytes": sum(size for _, size in found.values())} if found else {}
 
     def _busy(self, text: str) -> Mapping[str, Any]:
