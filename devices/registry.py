@@ -56,7 +56,7 @@ def kinds() -> list[str]:
 def provider(kind: str) -> Provider:
     """The provider of a kind; DeviceError for a kind that nobody provides."""
     if kind in OURS:
-        module: Provider = importlib.import_module(OURS[kind])  # type: ignore[assignment]
+        module: Provider = importlib.import_module(OURS[kind])
         return module
     for entry in entry_points(group=GROUP, name=kind):
         found: Provider = entry.load()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import os
+import platform
 import shutil
 import subprocess
 from functools import cache
@@ -49,10 +49,9 @@ def find_module(argument: str | None) -> Path | None:
 def _is_for_this_machine(folder: str) -> bool:
     """Folders of the package are named by Node's platform and architecture: linux-x64, darwin-universal."""
     system, _, machine = folder.partition("-")
-    uname = os.uname() if hasattr(os, "uname") else None
-    ours = {"Linux": "linux", "Darwin": "darwin"}.get(uname.sysname, "") if uname else "win32"
-    arm = bool(uname) and uname.machine in ("aarch64", "arm64")
-    return system == ours and machine in ("universal", "arm64" if arm else "x64")
+    ours = {"Linux": "linux", "Darwin": "darwin", "Windows": "win32"}.get(platform.system())
+    chip = "arm64" if platform.machine().lower() in ("aarch64", "arm64") else "x64"
+    return system == ours and machine in ("universal", chip)
 
 
 @cache
