@@ -28,7 +28,7 @@ from .sync import Sync
 from .system import System
 from .waiting import wait_until
 
-TIMEOUT_S = 30.0
+TIMEOUT_S, ATTEMPTS = 30.0, 5
 FOLDERS = ("data/local/tmp", "sdcard/Download", "storage/emulated/0", "system/bin", "proc", "sys")
 
 
@@ -128,20 +128,37 @@ class Phone:
         """Pull the cable: every connection is cut at once, and the adb server forgets the phone."""
         self._plugged = False
         self._run(self._adbd.stop())
-        self.server.run("disconnect", self.serial)
+        self._forget()
 
     def plug(self) -> None:
         """Put the cable back and wait until the adb server lists the phone."""
-        offline = self._adbd.state == "offline"
-        self._adbd.state = "device" if offline else self._adbd.state
-        self._run(self._adbd.start())
         self._plugged = True
-        said = self.server.run("connect", self.serial)
-        if offline:  # what adb calls a phone that it knew and that does not answer
-            wait_until(lambda: self._listed() == "device", f"{self.serial} to be listed ({said.strip()})")
+        wanted, self._adbd.state = self._adbd.state, "device" if self._adbd.state == "offline" else self._adbd.state
+        self._run(self._adbd.start())
+        self._introduce()
+        if wanted == "offline":  # so adb calls a phone that it knows and that does not answer any more
             self._adbd.state = "offline"
             self._run(self._adbd.stop())
-        wait_until(lambda: self._listed() == self._adbd.state, f"{self.serial} to be listed ({said.strip()})")
+            wait_until(lambda: self._listed() == "offline", f"{self.serial} to be listed as offline")
+
+    def _introduce(self) -> None:
+        """Let the adb server connect; it may still be busy with the connection before, so more than once."""
+        for attempt in range(ATTEMPTS):
+            said = self.server.run("connect", self.serial).strip()
+            try:
+                what = f"{self.serial} to be listed as {self._adbd.state} ({said})"
+                wait_until(lambda: self._listed() == self._adbd.state, what, TIMEOUT_S / ATTEMPTS)
+            except TimeoutError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                self._forget()
+            else:
+                return
+
+    def _forget(self) -> None:
+        """Let the adb server take the phone from its list."""
+        self.server.run("disconnect", self.serial)
+        wait_until(lambda: self._listed() is None, f"{self.serial} to be forgotten")
 
     def browser_pids(self, kind: str | None = None) -> list[int]:
         """Processes of the running browser, its own first; ``kind``: "browser", "renderer", "gpu", "utility"."""

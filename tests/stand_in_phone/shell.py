@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
-import signal
 import socket
 import struct
 from pathlib import Path
+
+import psutil
 
 from .streams import Stream
 
@@ -57,10 +57,12 @@ class Shell:
             await stream.close()
 
     async def close(self) -> None:
-        """Kill what is running, with all it started."""
+        """Kill what is running, also what outlived the command that started it."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("PATH") == self._environment["PATH"]:
+                    process.kill()
         for process in list(self._running):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
             await self._end(process)
 
     async def _start(self, command: str, ends: tuple[socket.socket, ...]) -> asyncio.subprocess.Process:

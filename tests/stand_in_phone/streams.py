@@ -25,10 +25,11 @@ class Stream:
         self._inbox: asyncio.Queue[memoryview | None] = asyncio.Queue()
         self._unacknowledged = False
         self._may_send = asyncio.Event()
-        self._closed_here = self._closed_there = False
+        self._accepted = self._closed_here = self._closed_there = False
 
     async def accept(self) -> None:
         """Tell the server that the service it has opened is there."""
+        self._accepted = True
         self._may_send.set()
         await self._wire.send(OKAY, self.number, self.peer)
 
@@ -62,12 +63,12 @@ class Stream:
             view = view[MAX_PAYLOAD_BYTES:]
 
     async def close(self) -> None:
-        """End the stream; a second call does nothing."""
+        """End the stream, or refuse it where it was not accepted; a second call does nothing."""
         if not self._closed_here:
             self._closed_here = True
             self._may_send.set()
             self._inbox.put_nowait(None)
-            await self._wire.send(CLSE, self.number, self.peer)
+            await self._wire.send(CLSE, self.number if self._accepted else 0, self.peer)
 
     # What follows is called by the connection as packets arrive.
 
@@ -81,7 +82,7 @@ class Stream:
 
     def acknowledge(self, peer: int) -> None:
         """The other side has consumed what was sent, or has accepted the stream."""
-        self.peer = peer
+        self.peer, self._accepted = peer, True
         self._may_send.set()
 
     def end(self) -> None:
