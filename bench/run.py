@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from tritmark.devices.base import Device
@@ -60,6 +60,7 @@ def run_matrix(
     """
     verdicts: dict[str, Verdict] = {}
     runners: dict[str, Runner] = {}
+    device_of = cache(device_of)  # what a device keeps between sessions serves all groups
     rest = rest or Rest()
     with ExitStack() as open_runners:
         for group in order.grouped(cases, lambda case: case.group):
@@ -101,7 +102,7 @@ def run_group(
             arms.append(Arm(case=case, prepared=prepare(case, verdict.caps), device=device, tell=tell))
         except Exception as error:
             reasons[case.key] = reason_of(error)
-    together = _admit(arms, device.memory_bytes(verdict.caps), verdict.caps)
+    together = _admit(arms, device.memory_bytes(verdict.caps), verdict.caps) and not device.exclusive
     try:
         _take_turns(arms, together)
     finally:

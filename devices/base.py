@@ -85,6 +85,7 @@ class Device(Protocol):
 
     name: str
     needs_rest: bool  # a phone: cases wait until it has cooled down
+    exclusive: bool  # one session at a time: a phone shows one page, and hides and slows down the others
 
     def adapters(self) -> list[Mapping[str, Any]]:
         """Every adapter there, as its player describes it."""

@@ -38,6 +38,7 @@ class Host:
     """This machine. ``adapter`` is part of an adapter's name, or None for the system's first choice."""
 
     needs_rest = False
+    exclusive = False
 
     def __init__(
         self, adapter: str | None = None, *, command: Sequence[str] = PLAYER, timeout_s: float = TIMEOUT_S

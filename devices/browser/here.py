@@ -16,6 +16,7 @@ class BrowserHere:
     """A browser of this computer as a device. ``browser`` makes one that has not been opened yet."""
 
     needs_rest = False
+    exclusive = False
 
     def __init__(self, name: str, browser: Callable[[], Browser], timeout_s: float) -> None:
         self.name = name

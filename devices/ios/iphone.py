@@ -42,6 +42,7 @@ class IPhone:
     """One phone. ``inject``: over the cable alone, whatever the network could do."""
 
     needs_rest = True
+    exclusive = True
 
     def __init__(self, udid: str, timeout_s: float, *, inject: bool = False) -> None:
         self.name = f"ios:{udid}+{INJECT}" if inject else f"ios:{udid}"

@@ -161,6 +161,25 @@ def test_what_a_session_watched_is_in_the_record(monkeypatch: pytest.MonkeyPatch
     }
 
 
+def test_a_phone_shows_one_page_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Host, "exclusive", True)
+    opened: list[int] = []
+
+    class Counted(HostSession):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            opened.append(1)
+            assert sum(opened) == 1
+
+        def close(self) -> None:
+            super().close()
+            opened.clear()
+
+    monkeypatch.setattr(Host, "session", lambda self: Counted(self._command, self._adapter, self._timeout_s))
+    records = run(expand({**MATRIX, "workload": "prefill:4"}))
+    assert [(record.status, record.schedule) for record in records] == [("ok", "reopened")] * 2
+
+
 def test_a_phone_rests_before_each_group_and_its_records_say_how(monkeypatch: pytest.MonkeyPatch) -> None:
     celsius = iter([30.0, 31.0, 31.0, 31.0, 35.0, 31.5, *[33.0] * 9])  # met, then found, before, after in group 1
     monkeypatch.setattr(Host, "needs_rest", True)
