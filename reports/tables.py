@@ -67,7 +67,7 @@ DEFINITIONS = (
     (
         "Status",
         "throttled: the last quarter of all decoded tokens came at a rate this much below that of the best quarter, "
-        "beyond 5 % and the noise; what a growing context costs is taken out.",
+        "beyond 5 % and the noise; by heat or by other work on the machine, a growing context is taken out.",
     ),
 )
 OTHERS = (
