@@ -57,7 +57,8 @@ def told(kind: str, message: str) -> str:
 
 def state(ios: str, trusted: bool, inspector: bool | None) -> tuple[str, str | None]:
     """What a phone is, and what to do where that is not ``ready``. ``inspector``: None where it could not be asked."""
-    if not ios.partition(".")[0].isdigit() or int(ios.partition(".")[0]) < OLDEST_IOS:
+    major = ios.partition(".")[0]
+    if major.isdigit() and int(major) < OLDEST_IOS:
         return f"iOS too old ({OLDEST_IOS} needed for WebGPU)", TOO_OLD
     if not trusted:
         return "not trusted", NOT_TRUSTED

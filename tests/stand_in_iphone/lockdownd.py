@@ -51,6 +51,7 @@ class Lockdownd:
         return {"Value": values} if key is None else {"Value": values[key]} if key in values else {}
 
     def _on_Pair(self, request: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802
+        self._state.trust_questions += 1
         return {"EscrowBag": b"bag"} if self._state.trusted else {"Error": "PairingDialogResponsePending"}
 
     def _on_StartSession(self, request: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802

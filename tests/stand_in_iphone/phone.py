@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import os
 import plistlib
+import signal
 import tempfile
 import threading
 from collections.abc import Coroutine, Sequence
@@ -91,6 +93,8 @@ class Phone:
         """Change one field of `State`: trusted, inspector, ios, battery (merged), developer, locked, safari, gate_s."""
         assert hasattr(self.state, name), name
         setattr(self.state, name, {**self.state.battery, **value} if name == "battery" else value)
+        if (name, value) == ("inspector", False):
+            self._loop.call_soon_threadsafe(self._inspector.drop_clients)
 
     def unplug(self) -> None:
         """Pull the cable. The phone lives on, and its network too."""
@@ -101,6 +105,14 @@ class Phone:
 
     def browser_pids(self) -> list[int]:
         return self._safari.pids()
+
+    def crash_pages(self) -> None:
+        """Kill the processes that compute for pages, as iOS does where memory runs out."""
+        for pid in self._safari.renderers():
+            os.kill(pid, signal.SIGKILL)
+
+    def close_tabs(self) -> None:
+        self._run(self._safari.close_tabs())
 
     def urls(self) -> list[str]:
         """Where Safari's tabs are."""

@@ -38,6 +38,7 @@ class Tab:
     session: str
     url: str
     title: str
+    crashes: int = 0
 
 
 class Safari:
@@ -93,6 +94,15 @@ class Safari:
             return [main.pid, *(child.pid for child in main.children(recursive=True))]
         return []
 
+    def renderers(self) -> list[int]:
+        """The processes that compute for pages."""
+        return [pid for pid in self.pids() if "--type=renderer" in psutil.Process(pid).cmdline()]
+
+    async def close_tabs(self) -> None:
+        """As a person would."""
+        for target in list(self.tabs):
+            await self.call(None, "Target.closeTarget", targetId=target)
+
     async def call(self, session: str | None, method: str, **params: Any) -> dict[str, Any]:
         """One request of Chromium's protocol and its whole answer, which has ``result`` or ``error``."""
         number = next(self._ids)
@@ -141,4 +151,7 @@ class Safari:
         await self._changed()
 
     async def _on_Inspector_targetCrashed(self, session: str, params: Mapping[str, Any]) -> None:  # noqa: N802
+        for tab in self.tabs.values():
+            tab.crashes += tab.session == session
         await self.call(session, "Page.reload")
+        await self._changed()

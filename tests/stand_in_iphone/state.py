@@ -38,6 +38,7 @@ class State:
     gate_s: float = 0.0
     battery: dict[str, Any] = field(default_factory=lambda: dict(BATTERY))
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)  # installed, by identifier
+    trust_questions: int = 0  # how often a computer has asked to be trusted
     assertions: list[str] = field(default_factory=list)  # power assertions that are held
 
     def values(self) -> dict[str, Any]:

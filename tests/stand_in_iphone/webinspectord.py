@@ -37,7 +37,7 @@ class Webinspectord:
 
     def __init__(self, state: State, services: Services) -> None:
         self._state, self._services = state, services
-        self._clients: set[Client] = set()
+        self._clients: dict[Client, asyncio.StreamWriter] = {}
         self._last = float("-inf")
         self.safari: Safari
 
@@ -49,13 +49,18 @@ class Webinspectord:
             return
         self._last = time.monotonic()
         client = Client(self._state, self.safari, writer)
-        self._clients.add(client)
+        self._clients[client] = writer
         try:
             while True:
                 request = await receive(reader)
                 await client.handle(request["__selector"], request["__argument"])
         finally:
-            self._clients.discard(client)
+            self._clients.pop(client, None)
+
+    def drop_clients(self) -> None:
+        """What becomes of them when Web Inspector is switched off."""
+        for writer in self._clients.values():
+            writer.transport.abort()
 
     async def changed(self) -> None:
         """Tell every client what tabs there are."""
@@ -154,7 +159,7 @@ class Socket:
 
     def __init__(self, client: Client, name: str, tab: Tab) -> None:
         self._client, self._name, self.tab = client, name, tab
-        self.target, self._site = f"page-{next(self._numbers)}", _site(tab.url)
+        self.target, self._process = f"page-{next(self._numbers)}", _process(tab)
 
     async def handle(self, message: dict[str, Any]) -> None:
         if message["method"] == "Target.sendMessageToTarget" and message["params"]["targetId"] == self.target:
@@ -162,9 +167,9 @@ class Socket:
         await self._send({"id": message["id"], "result": {}})
 
     async def follow(self) -> None:
-        """A tab that is at another site now has a new process, hence a new target."""
-        if _site(self.tab.url) != self._site:
-            self._site, old, self.target = _site(self.tab.url), self.target, f"page-{next(self._numbers)}"
+        """A tab that is at another site, or has crashed, has a new process, hence a new target."""
+        if _process(self.tab) != self._process:
+            self._process, old, self.target = _process(self.tab), self.target, f"page-{next(self._numbers)}"
             info = {"targetId": self.target, "type": "page", "isProvisional": True}
             await self.announce("Target.targetCreated", targetInfo=info)
             await self.announce("Target.didCommitProvisionalTarget", oldTargetId=old, newTargetId=self.target)
@@ -182,5 +187,6 @@ class Socket:
         await self._client.push("applicationSentData", argument)
 
 
-def _site(url: str) -> str:
-    return "{0.scheme}://{0.netloc}".format(urlsplit(url))
+def _process(tab: Tab) -> tuple[str, str, int]:
+    parts = urlsplit(tab.url)
+    return parts.scheme, parts.netloc, tab.crashes
