@@ -20,8 +20,11 @@ import { Wire } from "./wire.js";
  * @param {(event: object) => void} settings.report  hears {phase, ...}: "hello", "load", "weights", "shaders", "play", "steps", "idle", "closed", and "show"/"choose" requests
  * @param {() => boolean} settings.visible  whether a person would see the page; a hidden page is slowed down
  * @param {(request: object) => Promise<object>} settings.choose  asks the person who opened the page
+ * @param {(bye: (beacon: (url: string) => void) => void) => void} settings.leaving  is given what says farewell, to be
+ *   called with something that posts to a URL when the page goes away
  */
-export async function runClient({ base, gpu, fetch, agent = "", report = () => {}, visible = () => true, choose = async () => ({}) }) {
+export async function runClient(settings) {
+  const { base, gpu, fetch, agent = "", report = () => {}, visible = () => true, choose = async () => ({}), leaving = () => {} } = settings;
   const wire = new Wire(base, fetch, visible);
   const { device, caps } = await openOrTell(wire, gpu, agent);
   const player = new Player(device, caps, (event) => {
@@ -30,6 +33,7 @@ export async function runClient({ base, gpu, fetch, agent = "", report = () => {
   });
   report({ phase: "hello", caps });
   await wire.hello(caps);
+  leaving((beacon) => wire.bye(beacon));
   const handlers = handlersOf(player, wire, report, visible, choose);
   try {
     for (;;) {
@@ -40,6 +44,7 @@ export async function runClient({ base, gpu, fetch, agent = "", report = () => {
       report({ phase: "idle" });
     }
   } finally {
+    wire.close();
     player.close();
     device.destroy();
     report({ phase: "closed" });

@@ -58,9 +58,14 @@ export class Wire {
     return this.#expect(await this.#fetch(this.#base + path, { headers }));
   }
 
+  /** Gives no more signs of life. */
+  close() {
+    clearInterval(this.#timer);
+  }
+
   /** Tells the server that the page goes away; for a page that is being closed. */
   bye(beacon) {
-    clearInterval(this.#timer);
+    this.close();
     beacon(`${this.#base}bye?page=${this.#page}`);
   }
 
