@@ -32,6 +32,10 @@ class PhoneGoneError(DeviceError):
     """The phone itself cannot be reached: unplugged, offline, or it has stopped to trust this computer."""
 
 
+class RefusedError(DeviceError):
+    """The phone can be reached and has said no: what was asked for has not happened."""
+
+
 @dataclass(frozen=True)
 class Completed:
     """What a command on the phone left. ``status`` 0 is success."""
@@ -63,6 +67,8 @@ def explained(serial: str, doing: str) -> Iterator[None]:
             raise PhoneGoneError(f"the phone {serial} does not trust this computer: {ALLOW}") from error
         if "offline" in text:
             raise PhoneGoneError(f"the phone {serial} is offline: {REPLUG}") from error
+        if isinstance(error, AdbError) and not text.startswith(("Unknown data", "connection closed")):
+            raise RefusedError(f"the phone {serial} refuses to {doing} ({text}): restart it and try again") from error
         raise DeviceError(
             f"the connection to the phone {serial} broke while trying to {doing} ({text or type(error).__name__}): "
             "see whether the cable is in, and whether another adb (of Android Studio, say) has replaced the adb server"
@@ -99,7 +105,7 @@ class Adb:
         done = self.shell(command, timeout_s)
         if done.status != 0 or REFUSED.search(f"{done.stdout}\n{done.stderr}"):
             line = command if isinstance(command, str) else shlex.join(command)
-            raise DeviceError(f"the phone {self.serial} refuses `{line[:60]}` ({done.complaint}): {remedy}")
+            raise RefusedError(f"the phone {self.serial} refuses `{line[:60]}` ({done.complaint}): {remedy}")
         return done.stdout
 
     def reverse(self, port: int) -> int:

@@ -44,14 +44,16 @@ class AndroidBrowser:
         adb, package = self._adb, self._app.package
         self._keep_awake()
         self._skip_first_run()
-        self._owner.record(Running(package))
-        adb.must(("am", "force-stop", package), XIAOMI)  # so that its next start reads the flags
-        self._owner.record(Reverse(port))
-        self._url = f"{scheme}://localhost:{adb.reverse(port)}{path}"
-        self._owner.record(Tab(package, self._url))
-        self._since = adb.text("date '+%Y-%m-%d %H:%M:%S.%N'").strip() or "never"
-        start = ("am", "start", "-a", "android.intent.action.VIEW", "-n", f"{package}/{self._app.activity}")
-        adb.must((*start, "-d", self._url), f"open {package} once by hand")
+        with self._owner.making(
+            Running(package)
+        ):  # ended now and afterwards, so that it starts with the flags of the day
+            adb.must(("am", "force-stop", package), XIAOMI)
+        with self._owner.making(Reverse(port)):
+            self._url = f"{scheme}://localhost:{adb.reverse(port)}{path}"
+        with self._owner.making(Tab(package, self._url)):
+            self._since = adb.text("date '+%Y-%m-%d %H:%M:%S.%N'").strip() or "never"
+            start = ("am", "start", "-a", "android.intent.action.VIEW", "-n", f"{package}/{self._app.activity}")
+            adb.must((*start, "-d", self._url), f"open {package} once by hand")
         self._watcher = Watcher(adb, self._app)
 
     def gone(self) -> str | None:
@@ -79,8 +81,8 @@ class AndroidBrowser:
         """Wake the phone and keep its screen on; its brightness stays. A lock with a secret only a person can open."""
         adb = self._adb
         stay = setting(adb, "global", "stay_on_while_plugged_in")
-        self._owner.record(stay)
-        adb.must(("settings", "put", stay.namespace, stay.name, EVERY_CHARGER), XIAOMI)
+        with self._owner.making(stay):
+            adb.must(("settings", "put", stay.namespace, stay.name, EVERY_CHARGER), XIAOMI)
         if awake(adb.text("dumpsys power")) is False:
             adb.shell("input keyevent KEYCODE_WAKEUP")
         adb.shell("wm dismiss-keyguard")
@@ -93,7 +95,7 @@ class AndroidBrowser:
     def _skip_first_run(self) -> None:
         """Let the browser skip its welcome screens: flags in a file, which it reads as the app that is debugged."""
         adb, package = self._adb, self._app.package
-        self._owner.record(file(adb, COMMAND_LINE))
-        push(adb, io.BytesIO(FLAGS), COMMAND_LINE, 0o644)
-        self._owner.record(debug_app(adb))
-        adb.must(("am", "set-debug-app", "--persistent", package), XIAOMI)
+        with self._owner.making(file(adb, COMMAND_LINE)):
+            push(adb, io.BytesIO(FLAGS), COMMAND_LINE, 0o644)
+        with self._owner.making(debug_app(adb)):
+            adb.must(("am", "set-debug-app", "--persistent", package), XIAOMI)

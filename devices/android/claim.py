@@ -44,7 +44,9 @@ def claim(adb: Adb) -> Claim:
 def recover(adb: Adb) -> None:
     """Undo what an earlier run left on a phone that nobody uses now. DeviceError where that cannot be done."""
     path = _journal_path(adb.serial)
-    if path.exists() and path not in _held:
+    if path in _held:
+        _held[path].journal.recover()
+    elif path.exists():
         lock = _lock(path.with_suffix(".lock"))
         if lock is not None:
             try:

@@ -52,8 +52,8 @@ class PhoneShell:
 
         self._adb, self._owner = adb, journal.owner()
         self.folder = TEMPORARY + secrets.token_hex(4)
-        self._owner.record(Folder(self.folder))
-        adb.must(("mkdir", "-p", self.folder), "see whether the phone has space left")
+        with self._owner.making(Folder(self.folder)):
+            adb.must(("mkdir", "-p", self.folder), "see whether the phone has space left")
 
     def __enter__(self) -> PhoneShell:
         return self

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from ..base import DeviceError
-from .adb import Adb
+from .adb import Adb, RefusedError
 from .changes import KINDS, Change
 
 SCHEMA = 1
@@ -49,14 +50,19 @@ class Journal:
         self._write()
         return number
 
+    def forget(self, number: int) -> None:
+        """Cross out a change that has not happened."""
+        del self._changes[number]
+        self._owned.discard(number)
+        self._write()
+
     def undo(self, numbers: list[int]) -> list[str]:
         """Undo these changes, latest first, and forget those that are undone; returns why others are not."""
         left = []
         for number in sorted(numbers, reverse=True):
             try:
                 self._changes[number].undo(self._adb)
-                del self._changes[number]
-                self._write()
+                self.forget(number)
             except DeviceError as error:
                 left.append(str(error))
         self._owned.difference_update(numbers)
@@ -86,9 +92,17 @@ class Owner:
         self._journal = journal
         self._numbers: list[int] = []
 
-    def record(self, change: Change) -> None:
-        """To be called before the change is made."""
-        self._numbers.append(self._journal.record(change))
+    @contextmanager
+    def making(self, change: Change) -> Iterator[None]:
+        """Around what makes a change: it is written down before; what the phone refuses has not happened."""
+        number = self._journal.record(change)
+        self._numbers.append(number)
+        try:
+            yield
+        except RefusedError:
+            self._numbers.remove(number)
+            self._journal.forget(number)
+            raise
 
     def undo(self) -> list[str]:
         """Undo all of them; returns why some are not undone, which then waits for `Journal.recover`. Never raises."""

@@ -24,6 +24,7 @@ class Phone:
     """One phone, named by its serial number."""
 
     needs_rest = True
+    exclusive = True
 
     def __init__(self, serial: str, timeout_s: float) -> None:
         self.name = f"android:{serial}"

@@ -13,6 +13,7 @@ import json
 import time
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import ExitStack
 from threading import Lock, Thread
 from types import TracebackType
 from typing import Any
@@ -60,11 +61,10 @@ class Page:
             from websockets.sync.client import connect
         except ImportError as error:
             raise DeviceError("pages of browsers need pip install 'tritmark[web]'") from error
-        self._what = what
+        self._what, self._open = what, ExitStack()
         try:  # without an Origin header: browsers refuse the origins they do not know
-            self._socket = connect(
-                url, compression=None, max_size=None, open_timeout=CONNECT_S, ping_interval=None, proxy=None
-            )
+            options = {"compression": None, "max_size": None, "ping_interval": None, "proxy": None}
+            self._socket = self._open.enter_context(connect(url, open_timeout=CONNECT_S, **options))
         except (OSError, WebSocketException) as error:
             raise PageGoneError(f"cannot debug {what}: {_words(error)}") from error
         self._ids, self._lock = itertools.count(1), Lock()
@@ -141,7 +141,7 @@ class Page:
 
     def close(self) -> None:
         """Let go of the page, which stays open; a second call does nothing."""
-        self._socket.close()
+        self._open.close()
         self._thread.join(CONNECT_S)
 
     def _read(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..base import DeviceError
 from ..browser.devtools import Page
-from .network import Doorbell, addresses
+from ..network import Doorbell, addresses
 from .safari import Safari
 
 ARRIVAL_S = 10.0

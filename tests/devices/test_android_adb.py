@@ -172,13 +172,12 @@ def test_files_are_written_and_read(adb: Adb, tmp_path: Path):
     assert adb.read("/data/local/tmp/b") is None
 
 
-def test_a_phone_that_does_not_take_a_file_says_why(adb: Adb, tmp_path: Path):
+def test_a_phone_that_does_not_take_a_file_says_why(phone: Phone, adb: Adb, tmp_path: Path):
+    phone.set("free_bytes", 100_000)
     (tmp_path / "a").write_bytes(bytes(300_000))
-    with (
-        (tmp_path / "a").open("rb") as source,
-        pytest.raises(DeviceError, match=r"does not take .* \(.*\w.*\): free some"),
-    ):
-        push(adb, source, "/data/local/tmp", 0o640)
+    says = r"does not take /data/local/tmp/a \(.*No space left on device\): free some space"
+    with (tmp_path / "a").open("rb") as source, pytest.raises(DeviceError, match=says):
+        push(adb, source, "/data/local/tmp/a", 0o640)
 
 
 def test_a_native_program_runs_in_a_folder_that_is_gone_afterwards(phone: Phone, adb: Adb, tmp_path: Path):

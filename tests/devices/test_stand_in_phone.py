@@ -282,6 +282,22 @@ def test_nothing_is_left_of_a_phone(adb: Path) -> None:
     assert not [thread for thread in threading.enumerate() if "stand-in" in thread.name]
 
 
+def test_nothing_is_left_of_a_phone_whose_test_was_killed() -> None:
+    program = (
+        f"import os, signal, sys; sys.path[:0] = {sys.path}\n"
+        "from stand_in_phone import Phone\n"
+        "phone = Phone().__enter__()\n"
+        "phone.server.run('-s', phone.serial, 'shell', 'sleep 600 > /dev/null 2>&1 &')\n"
+        "print(phone.files.parent, phone.server.home, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False)
+    folders = [Path(word) for word in done.stdout.split()]
+    assert len(folders) == 2
+    for folder in folders:
+        wait_until(lambda folder=folder: not folder.exists() and not commands(folder), f"{folder} to be gone")
+
+
 def commands(folder: Path) -> list[list[str]]:
     """Command lines of the running processes that were started with something of ``folder``."""
     found = []

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from .keeper import marked
 from .waiting import wait_until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -36,10 +37,10 @@ def chromium() -> str | None:
 
 
 class Browser:
-    """One Chromium at a time. ``folder`` holds its profile, which outlives it, and ``home`` what else it writes."""
+    """One Chromium at a time. ``folder`` holds its profile, which outlives it, and what else it writes."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
-        self._profile, self._home = folder / "profile", home
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._profile = folder, folder / "profile"
         self._process: subprocess.Popen[bytes] | None = None
         self.port: int | None = None  # of its debugging server
 
@@ -52,7 +53,7 @@ class Browser:
         said.unlink(missing_ok=True)
         self._process = subprocess.Popen(
             [program, *FLAGS, *flags, f"--user-data-dir={self._profile}", url],
-            env={**os.environ, "HOME": str(self._home)},
+            env=marked({**os.environ, "HOME": str(self._folder)}, self._folder),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

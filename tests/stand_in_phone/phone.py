@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from .browser import Browser
 from .commands import COMMANDS, answer
 from .control import Control
 from .forwarding import Reverse, connect
+from .keeper import Keeper, end, marked
 from .server import AdbServer, adb_programs
 from .shell import Shell
 from .streams import Stream
@@ -43,16 +45,18 @@ class Phone:
         self.files = self._folder / "phone"
         self._own_server = server is None
         self.server = server or AdbServer(adb or adb_programs()[0])
-        self._system = System(android, self.files, Browser(self._folder, self._folder))
-        self._shell, self._reverse = Shell(self.files), Reverse()
+        self._system = System(android, self.files, Browser(self._folder))
+        self._shell, self._reverse = Shell(self.files, marked({}, self._folder)), Reverse()
         self._sync = Sync(self.files, lambda: self._system.condition.free_bytes)
         self._control = Control(partial(answer, self._system))
         self._adbd = Adbd(self._identity(), self._serve)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in phone", daemon=True)
         self._plugged = False
+        self._keeper: Keeper
 
     def __enter__(self) -> Phone:
+        self._keeper = Keeper(self._folder, *([self.server.home] if self._own_server else []))
         self._make_files()
         self._thread.start()
         try:
@@ -70,18 +74,17 @@ class Phone:
         self.close()
 
     def close(self) -> None:
-        """End everything and delete the phone's files."""
-        if self._plugged:
-            self.unplug()
-        if self._own_server:
-            self.server.stop()
-        with self._system.lock:
-            self._system.browser.stop()
-        self._run(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(TIMEOUT_S)
-        self._loop.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """End everything and delete the phone's files; each step is taken, whatever becomes of those before it."""
+        with ExitStack() as last_first:
+            last_first.callback(self._keeper.dismiss)
+            last_first.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            last_first.callback(self._end_thread)
+            last_first.callback(end, self._folder)
+            last_first.callback(self._system.browser.stop)
+            if self._own_server:
+                last_first.callback(self.server.stop)
+            if self._plugged:
+                last_first.callback(self.unplug)
 
     @property
     def serial(self) -> str:
@@ -185,6 +188,12 @@ class Phone:
         for path, content in self._system.texts.files(available):
             (self.files / path).parent.mkdir(parents=True, exist_ok=True)
             (self.files / path).write_text(content)
+
+    def _end_thread(self) -> None:
+        self._run(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(TIMEOUT_S)
+        self._loop.close()
 
     async def _end(self) -> None:
         await self._shell.close()

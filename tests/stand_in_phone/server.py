@@ -12,6 +12,8 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
+from .keeper import marked
+
 QUIET = {"ADB_USB": "0", "ADB_EMU": "0", "ADB_MDNS": "0"}  # it shall find nothing but what is connected to it
 TIMEOUT_S = 20.0
 
@@ -29,15 +31,15 @@ class AdbServer:
 
     def __init__(self, program: Path) -> None:
         self.program = program
-        self._home = tempfile.TemporaryDirectory(prefix="stand-in-home-", ignore_cleanup_errors=True)
+        self.home = Path(tempfile.mkdtemp(prefix="stand-in-home-"))
         self.port = free_port()
-        self.environment = {
+        own = {
             "ANDROID_ADB_SERVER_PORT": str(self.port),
             "ANDROID_ADB_SERVER_HOST": "127.0.0.1",
             "ADBUTILS_ADB_PATH": str(program),
-            "HOME": self._home.name,
-            **QUIET,
+            "HOME": str(self.home),
         }
+        self.environment = marked({**own, **QUIET}, self.home)
 
     def start(self) -> None:
         """Start it, or do nothing where it runs."""
@@ -51,12 +53,12 @@ class AdbServer:
                 sock.sendall(b"0009host:kill")
                 while sock.recv(64):
                     pass
-        self._home.cleanup()
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def run(self, *arguments: str) -> str:
         """What an adb command prints. Nothing the server keeps open is waited for."""
         with tempfile.TemporaryFile() as said:
-            environment = {**os.environ, **self.environment, "TMPDIR": self._home.name}
+            environment = {**os.environ, **self.environment, "TMPDIR": str(self.home)}
             environment.pop("ADB_SERVER_SOCKET", None)
             command = [str(self.program), *arguments]
             subprocess.run(command, env=environment, stdout=said, stderr=said, timeout=TIMEOUT_S, check=False)

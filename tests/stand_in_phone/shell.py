@@ -11,9 +11,8 @@ import contextlib
 import re
 import socket
 import struct
+from collections.abc import Mapping
 from pathlib import Path
-
-import psutil
 
 from .streams import Stream
 
@@ -24,12 +23,13 @@ PACKET = struct.Struct("<BI")
 
 
 class Shell:
-    """Runs commands. What is still running at the end is killed by `close`."""
+    """Runs commands, with ``environment`` and what a phone's shell adds to it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
         self.calls: list[str] = []
         self._root = str(root)
         self._environment = {
+            **environment,
             "PATH": f"{root}/system/bin",
             "HOME": "/",
             "TMPDIR": f"{root}/data/local/tmp",
@@ -57,11 +57,7 @@ class Shell:
             await stream.close()
 
     async def close(self) -> None:
-        """Kill what is running, also what outlived the command that started it."""
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get("PATH") == self._environment["PATH"]:
-                    process.kill()
+        """Wait for the end of what was running; to be called when it was killed."""
         for process in list(self._running):
             await self._end(process)
 
