@@ -27,7 +27,7 @@ MEMORY_SAMPLES = 400  # beyond this every other sample is dropped and the interv
 
 
 class Child:
-    """A running player process. ``timeout_s`` bounds every request.
+    """A running player process. ``timeout_s`` bounds every request that sets no bound of its own.
 
     ``gone`` is asked every second while an answer is awaited: a line from it ends the wait and the child.
     """
@@ -64,19 +64,20 @@ class Child:
             self._answers.put(line)
         self._answers.put(None)
 
-    def ask(self, op: str, **fields: Any) -> dict[str, Any]:
+    def ask(self, op: str, *, within_s: float | None = None, **fields: Any) -> dict[str, Any]:
         """Send ``{"op": op, ...}`` and return the answer; DeviceError on death, silence, nonsense or a refusal."""
         assert self._process.stdin
+        timeout_s = self.timeout_s if within_s is None else within_s
         try:
             self._process.stdin.write(json.dumps({"op": op, **fields}) + "\n")
             self._process.stdin.flush()
-            line = self._await()
+            line = self._await(timeout_s)
         except (OSError, ValueError):  # a closed pipe: the child has died since the last answer
             line = None
         except queue.Empty:
             self.kill()
             raise DeviceError(
-                f"the player took more than {self.timeout_s:g} s to {op} and was ended; "
+                f"the player took more than {timeout_s:g} s to {op} and was ended; "
                 f"raise --timeout or choose a smaller case{self._last_words()}"
             ) from None
         if line is None:
@@ -93,9 +94,9 @@ class Child:
             raise DeviceError(" ".join(reason.split()))  # compilers of shaders speak in paragraphs
         return answer
 
-    def _await(self) -> str | None:
+    def _await(self, timeout_s: float) -> str | None:
         """The next line of the child; queue.Empty where none comes in time, DeviceError where the far end is gone."""
-        deadline_s = time.monotonic() + self.timeout_s
+        deadline_s = time.monotonic() + timeout_s
         while True:
             left_s = deadline_s - time.monotonic()
             try:

@@ -64,7 +64,9 @@ class PlayerSession(ABC):
         """What was watched of the device since the session opened."""
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
-        """One request to the player and its answer; DeviceError where there is none."""
+        """One request to the player and its answer; DeviceError where there is none. ``within_s`` among the fields
+        bounds it in place of the session's own timeout.
+        """
         return self._child.ask(op, **fields)
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from ..session import PlayerSession
 
 SERVER = (sys.executable, "-m", "tritmark.engine.players.web.serve")
 HELLO_TIMEOUT_S = 60.0
+GRACE_S = 10.0  # after which the server itself is given up that should have said that no page came
 
 
 class Browser(Protocol):
@@ -57,7 +58,7 @@ class BrowserSession(PlayerSession):
         except BaseException:
             self.close()
             raise
-        self._open(wait_s=hello_timeout_s)
+        self._open(wait_s=hello_timeout_s, within_s=hello_timeout_s + GRACE_S)
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
         try:

@@ -91,6 +91,7 @@ function handlersOf(player, wire, report, visible, choose) {
       return { base64: base64(await player.read(slot, offset, bytes)) };
     },
     async show(request) {
+      player.watch.check(); // whoever shows something wants to know whether this page can still play
       report({ phase: "show", ...request });
       return {};
     },
