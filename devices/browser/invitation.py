@@ -7,12 +7,16 @@ import sys
 from dataclasses import dataclass
 
 HERE = "Open this link in a browser of this computer:"
-NEAR = "On a phone or computer of the same network, scan the code or open one of these links:"
+NEAR = "On a phone in the same network, scan the code or open one of these links:"
 TRUST = """\
-Once per phone, so that it trusts this computer (a warning of the browser until then is expected):
-  iPhone   open {iphone} and allow it; Settings > General > VPN & Device
-           Management: install it; Settings > General > About > Certificate Trust Settings: switch it on
-  Android  open {android}; Settings > search for "CA certificate" and install it"""
+Once per phone, so that it trusts this computer (until then its browser warns):
+  iPhone: open {iphone} and allow it;
+    install it in Settings > General > VPN & Device Management, then switch it
+    on in Settings > General > About > Certificate Trust Settings.
+  Android: open {android}
+    and install it in the settings (search them for "CA certificate")."""
+
+WHITE_ON_BLACK, PLAIN = "\033[97;40m", "\033[0m"  # whatever the terminal's colours: readers expect dark on light
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,4 +51,4 @@ def _code(link: str) -> str:
 
     drawn = io.StringIO()
     segno.make(link, error="l").terminal(drawn, compact=True)
-    return drawn.getvalue().rstrip("\n")
+    return "\n".join(f"{WHITE_ON_BLACK}{line}{PLAIN}" for line in drawn.getvalue().splitlines())
