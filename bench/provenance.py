@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from functools import cache
@@ -37,7 +38,7 @@ def _package(name: str) -> str:
 
 
 def _revision() -> str:
-    """Git revision of the running source, or "unknown" where it is no checkout."""
+    """Git revision of the running source. Where it is no checkout: what TRITMARK_REVISION says, or "unknown"."""
     command = (
         "git",
         "-C",
@@ -51,4 +52,4 @@ def _revision() -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return os.environ.get("TRITMARK_REVISION", "unknown")
