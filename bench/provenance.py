@@ -38,7 +38,12 @@ def _package(name: str) -> str:
 
 
 def _revision() -> str:
-    """Git revision of the running source. Where it is no checkout: what TRITMARK_REVISION says, or "unknown"."""
+    """Git revision of the running source, or "unknown" where it is no checkout.
+
+    TRITMARK_REVISION says it for a copy that was made without its history.
+    """
+    if told := os.environ.get("TRITMARK_REVISION"):
+        return told
     command = (
         "git",
         "-C",
@@ -52,4 +57,4 @@ def _revision() -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return os.environ.get("TRITMARK_REVISION", "unknown")
+        return "unknown"

@@ -48,12 +48,13 @@ async function findAdapter(gpu) {
 
 function describe(gpu, adapter, device, agent) {
   const info = adapter.info ?? {};
-  const name = info.description || info.device || [info.vendor, info.architecture].filter(Boolean).join(" ") || "unnamed adapter";
+  const told = [info.device, info.description].find((text) => text && !/^0x/i.test(text)); // some give a number in place of a name
+  const name = told || [info.vendor, info.architecture].filter(Boolean).join(" ") || "unnamed adapter";
   return {
     adapter: name,
     backend: info.backend ? `WebGPU on ${info.backend}` : "WebGPU",
     kind: kindOf(info, name, adapter.isFallbackAdapter ?? false),
-    driver: [browserOf(agent), info.driver].filter(Boolean).join(", ") || "unknown",
+    driver: [browserOf(agent), info.driver, info.description !== told && info.description].filter(Boolean).join(", ") || "unknown",
     dialect: dialectOf(agent),
     features: FEATURES.filter((feature) => device.features.has(feature)).sort(),
     language_features: LANGUAGE_FEATURES.filter((feature) => gpu.wgslLanguageFeatures?.has(feature)),
