@@ -121,6 +121,13 @@ def median_ns(times: Mapping[str, Sequence[int]] | None, how: str) -> float | No
     return statistics.median(values) if values else None
 
 
+def encode_per_dispatch_ns(record: Record) -> float | None:
+    """The player's own time to encode and submit a dispatch, median over repetitions; None where it tells none."""
+    if not record.encode_ns or not record.dispatches:
+        return None
+    return statistics.median(record.encode_ns) / record.dispatches
+
+
 def peak_process_bytes(record: Record) -> int | None:
     """The most resident bytes seen of the player's process."""
     return max((size for _, size in record.process_memory), default=None)

@@ -136,6 +136,7 @@ def derived(record: Record) -> dict[str, Any]:
         "peak_process_bytes": stats.peak_process_bytes(record),
         "encode_ns": statistics.median(record.encode_ns) if record.encode_ns else None,
         "dispatches": record.dispatches,
+        "encode_per_dispatch_ns": stats.encode_per_dispatch_ns(record),
         "throttle_loss": slowed.loss if slowed else None,
         "throttled": slowed.shown if slowed else None,
     }
@@ -221,9 +222,18 @@ def _definitions(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
 
 
 def _notes(members: Sequence[Record]) -> Iterator[str]:
-    """What the rows cannot say: where other engines computed, and the comparisons."""
+    """What the rows cannot say: what the player itself costs, where other engines computed, and the comparisons."""
+    yield from _player_costs(members)
     yield from dict.fromkeys(_place(r) for r in members if r.runner and r.adapter and r.status == "ok")
     yield from compare.sentences(members)
+
+
+def _player_costs(members: Sequence[Record]) -> Iterator[str]:
+    """The player's own time, apart from the GPU's."""
+    costs = {(r.format, r.workload): stats.encode_per_dispatch_ns(r) for r in members if r.status == "ok"}
+    told = [f"{_number(ns / 1e3)} us ({' '.join(row)})" for row, ns in costs.items() if ns is not None]
+    if told:
+        yield f"a dispatch costs the player's CPU, apart from GPU time: {', '.join(told)}."
 
 
 def _place(record: Record) -> str:

@@ -41,6 +41,8 @@ DECODE = record(
     format="tq1_0>tq2_0",
     generated_tokens=129,
     samples_ns=(6_400_000_000, 6_500_000_000, 6_700_000_000),
+    encode_ns=(30_000_000, 40_000_000, 60_000_000),
+    dispatches=10_000,
     token_ns=(tuple(range(50_000_000, 6_450_000_000, 50_000_000)),),
 )
 FAILED = record(
@@ -65,6 +67,8 @@ tq1_0        prefill:512     2.10/1.90  0.90/0.12  180  500    yes      ok
 tq1_0>tq2_0  decode:128@512  2.10/1.90  0.90/0.12  180  500    yes      ok
 tq1_0        prefill:512             -  0.90/0.12  180  500    yes  failed
 
+  a dispatch costs the player's CPU, apart from GPU time: 4.00 us (tq1_0>tq2_0
+  decode:128@512).
   failed: tq1_0 prefill:512: the player died during load: exit code 134
 """)
 

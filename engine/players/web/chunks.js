@@ -5,7 +5,7 @@
  * are put together from what its stream gives.
  */
 
-export const CHUNK_BYTES = 4 << 20;
+export const CHUNK_BYTES = 2 << 20;
 
 /** Yields Uint8Arrays of CHUNK_BYTES, the last one shorter. Each is valid until the next one is asked for. */
 export async function* chunksOf(response) {
