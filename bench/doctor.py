@@ -24,6 +24,7 @@ import psutil
 
 from tritmark.devices.base import Device, DeviceError
 from tritmark.devices.host import Host
+from tritmark.devices.registry import provider
 
 GIB = 1 << 30
 LEAST_MEMORY_BYTES = 2 * GIB
@@ -42,6 +43,7 @@ DRIVERS = {
     "AMD": f"install Mesa's RADV driver ({MESA})",
     "Intel": f"install Mesa's ANV driver ({MESA})",
 }
+PHONE_MODULES = {"android": "adbutils", "ios": "pymobiledevice3"}
 HUB_MODULES = ("huggingface_hub", "safetensors", "sentencepiece")
 
 
@@ -205,21 +207,14 @@ def hub(modules: Sequence[str] = HUB_MODULES) -> Finding:
 
 
 def phones() -> Finding:
-    """Whether phones on USB let this user in; only where adbutils, which speaks to them, is installed."""
-    if importlib.util.find_spec("adbutils") is None:
-        return Finding("phones", "ok", "extra not installed (adbutils); phones are not looked for")
-    import adbutils
-
-    try:
-        found = adbutils.adb.list()
-    except (adbutils.AdbError, OSError) as error:
-        remedy = "install the Android platform tools (adb) and start it: adb start-server"
-        return Finding("phones", "warn", f"adb does not answer: {error}", remedy)
-    detail = ", ".join(f"{phone.serial} ({phone.state})" for phone in found) or "none connected"
-    if all(phone.state == "device" for phone in found):
-        return Finding("phones", "ok", detail)
-    remedy = "unlock the phone and allow USB debugging; on Linux a udev rule gives your user access to it"
-    return Finding("phones", "warn", detail, remedy)
+    """Whether the phones that are plugged in are ready, as far as the packages that speak to them are installed."""
+    installed = [kind for kind, module in PHONE_MODULES.items() if importlib.util.find_spec(module)]
+    if not installed:
+        return Finding("phones", "ok", "extras android and ios not installed; phones are not looked for")
+    seen = [sighting for kind in installed for sighting in provider(kind).sightings()]
+    detail = ", ".join(f"{sighting.device} ({sighting.state})" for sighting in seen) or "none connected"
+    remedies = dict.fromkeys(sighting.remedy for sighting in seen if sighting.remedy)
+    return Finding("phones", "warn" if remedies else "ok", detail, "; ".join(remedies) or None)
 
 
 def _seconds(times: Any) -> float:

@@ -96,7 +96,7 @@ def _first(adapters: Sequence[Mapping[str, Any]], device: str) -> Mapping[str, A
 
 
 def _sighted(seen: Sighting) -> str:
-    state = seen.detail if seen.state == "ready" else f"{seen.state}: {seen.detail}"
+    state = seen.detail if seen.state == "ready" else ": ".join(filter(None, (seen.state, seen.detail)))
     remedy = f"\n  {seen.remedy}" if seen.remedy else ""
     return f"{seen.device}\n  {state}{remedy}"
 

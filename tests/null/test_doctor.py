@@ -14,6 +14,7 @@ import pytest
 
 from tritmark.bench import doctor
 from tritmark.devices.base import DeviceError
+from tritmark.devices.registry import Sighting
 
 SOFTWARE = {"adapter": "llvmpipe", "backend": "Vulkan", "kind": "cpu", "driver": "Mesa 22.3"}
 HARDWARE = {"adapter": "NVIDIA H200", "backend": "Vulkan", "kind": "discrete", "driver": "570.1"}
@@ -173,18 +174,21 @@ def test_missing_extra_is_named() -> None:
     assert "surely_not_installed" in finding.detail
 
 
-def test_phones_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_phones_need_their_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert "extra not installed" in doctor.phones().detail
+    assert "not installed" in doctor.phones().detail
 
 
-@pytest.mark.parametrize(("state", "status"), [("device", "ok"), ("unauthorized", "warn"), ("no", "warn")])
-def test_phone_that_lets_nobody_in_warns(state: str, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    adb = SimpleNamespace(list=lambda: [SimpleNamespace(serial="R5CT", state=state)])
-    monkeypatch.setitem(sys.modules, "adbutils", SimpleNamespace(adb=adb, AdbError=RuntimeError, __spec__=object()))
+@pytest.mark.parametrize(("state", "remedy", "status"), [("ready", None, "ok"), ("offline", "replug it", "warn")])
+def test_a_phone_that_is_not_ready_warns(
+    state: str, remedy: str | None, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = Sighting(device="android:R5CT", state=state, detail="", remedy=remedy)
+    kinds = {"android": SimpleNamespace(sightings=lambda: [phone]), "ios": SimpleNamespace(sightings=list)}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(doctor, "provider", kinds.__getitem__)
     finding = doctor.phones()
-    assert finding.status == status
-    assert "R5CT" in finding.detail
+    assert (finding.status, finding.detail, finding.remedy) == (status, f"android:R5CT ({state})", remedy)
 
 
 def test_examination_finishes_with_a_remedy_for_every_failure() -> None:
