@@ -39,6 +39,16 @@ def test_suite_counts(check: ModuleType, tmp_path: Path, source: str, counts: di
     assert check.run_suite("sample", arguments) == Counter(counts)
 
 
+@pytest.mark.parametrize(
+    ("reason", "outcome"), [("needs a real phone: none there", "skipped"), ("needs Chromium", "failed")]
+)
+def test_a_stand_in_that_is_skipped_is_a_failure(check: ModuleType, tmp_path: Path, reason: str, outcome: str) -> None:
+    source = f"import pytest\ndef test_a(): pass\ndef test_b(): pytest.skip({reason!r})"
+    (tmp_path / "test_sample.py").write_text(source)
+    counts = check.run_suite("devices", ["-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path)])
+    assert counts == Counter({"passed": 1, outcome: 1})
+
+
 def test_gpu_is_required_while_suites_run(check: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "test_sample.py").write_text("import os\ndef test_a(): assert os.environ['REQUIRE_GPU'] == '1'")
     assert check.run_suite("sample", ["-c", "/dev/null", str(tmp_path)])["passed"] == 1
