@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import socket
 import time
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -30,23 +31,43 @@ class PageGoneError(DeviceError):
 
 
 class Devtools:
-    """The debugging port ``port`` of this computer."""
+    """A browser's debugging server: behind the port ``port`` of this computer, unless a subclass connects elsewhere."""
+
+    host = "localhost"  # under which the server is asked; it builds the addresses of its pages from that
 
     def __init__(self, port: int) -> None:
-        self.port = port
+        self.port, self.host = port, f"127.0.0.1:{port}"
+
+    def __str__(self) -> str:
+        return f"the debugging port {self.port}"
+
+    def connect(self, timeout_s: float) -> socket.socket:
+        """A stream to the server."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout_s)
 
     def pages(self) -> list[dict[str, Any]]:
         """What can be opened: each with ``id``, ``title``, ``url``, ``webSocketDebuggerUrl``."""
         return [page for page in self.get("/json/list") if page.get("type") == "page"]
 
+    def close_page(self, number: str) -> None:
+        """Begin to close the page with this ``id``."""
+        self._read(f"/json/close/{number}", CONNECT_S)
+
     def get(self, path: str, timeout_s: float = CONNECT_S) -> Any:
-        """The JSON at a path of the port; DeviceError where there is none."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        """The JSON at a path of the server; DeviceError where there is none."""
         try:
+            return json.loads(self._read(path, timeout_s))
+        except ValueError as error:
+            raise DeviceError(f"{self} does not answer with JSON") from error
+
+    def _read(self, path: str, timeout_s: float) -> bytes:
+        connection = http.client.HTTPConnection(self.host)
+        try:
+            connection.sock = self.connect(timeout_s)
             connection.request("GET", path)
-            return json.loads(connection.getresponse().read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise DeviceError(f"the debugging port {self.port} does not answer: {_words(error)}") from error
+            return connection.getresponse().read()
+        except (OSError, http.client.HTTPException) as error:
+            raise DeviceError(f"{self} does not answer: {_words(error)}") from error
         finally:
             connection.close()
 

@@ -1,4 +1,4 @@
-"""iPhones as `tritmark devices` sees them: a stand-in behind the real pymobiledevice3, in every state that has a remedy."""
+"""iPhones as `tritmark devices` sees them: a stand-in behind the real pymobiledevice3, in every state with a remedy."""
 
 from __future__ import annotations
 
@@ -130,7 +130,10 @@ def test_the_phone_is_asked_for_trust_when_it_is_to_be_used(phone: Phone, monkey
 
 @pytest.mark.parametrize(
     ("name", "value", "says"),
-    [("inspector", False, "Web Inspector is off: .*Advanced > Web Inspector"), ("ios", "18.5", "iOS 18.5: iOS 26 is needed")],
+    [
+        ("inspector", False, "Web Inspector is off: .*Advanced > Web Inspector"),
+        ("ios", "18.5", "iOS 18.5: iOS 26 is needed"),
+    ],
 )
 def test_a_session_on_a_phone_that_is_not_ready_is_one_line(phone: Phone, name: str, value: Any, says: str) -> None:
     device = open_device(None, TIMEOUT_S)

@@ -14,7 +14,7 @@ from .phone import Phone
 
 @contextmanager
 def plugged_in() -> Iterator[Phone]:
-    """The only iPhone there is while the ``with`` block runs; what the block has claimed of it is released afterwards."""
+    """The only iPhone there is while the ``with`` block runs; what was claimed of it is released afterwards."""
     with Phone() as phone, pytest.MonkeyPatch.context() as patch:
         for name, value in phone.environment.items():
             patch.setenv(name, value)
