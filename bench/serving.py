@@ -13,7 +13,6 @@ from tritmark.engine.errors import EngineError, FormatError
 from tritmark.engine.formats.model import open_model
 from tritmark.engine.ops.sample import Sampling
 from tritmark.engine.tokenizers import load_tokenizer
-from tritmark.reports import tables
 from tritmark.results.record import Record
 
 from .case import Case
@@ -23,7 +22,6 @@ from .verify import verify
 
 CHOOSE_S = 30 * 86400.0  # a person may take their time; a page that goes away is noticed at once
 PROMPT_CHARACTERS = 20_000
-UNSHOWN = ("Runner", "Format", "Workload", "Status")  # columns that the page tells otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +56,10 @@ def can_write(model: str) -> bool:
 
 
 class Serving:
-    """``tell`` hears lines for the person at the computer, ``each`` every record."""
+    """``tell`` hears lines for the person at the computer; ``each`` hears every record and says what the page shows."""
 
     def __init__(
-        self, page: ByHand, offer: Offer, *, tell: Callable[[str], None], each: Callable[[Record], None]
+        self, page: ByHand, offer: Offer, *, tell: Callable[[str], None], each: Callable[[Record], Mapping[str, Any]]
     ) -> None:
         self._page, self._offer, self._tell, self._each = page, offer, tell, each
         self._verdict_of = lru_cache(maxsize=1)(lambda visit: verify(page))
@@ -110,8 +108,7 @@ class Serving:
             check=lambda device: self._verdict_of(self._page.visits),
         )
         for record in records:
-            self._each(record)
-            self._show(**shown(record))
+            self._show(**self._each(record))
 
     def _write(self, choice: Mapping[str, Any]) -> None:
         request = Request(
@@ -130,14 +127,3 @@ class Serving:
 
     def _show(self, **fields: Any) -> None:
         self._page.ask("show", **fields)
-
-
-def shown(record: Record) -> dict[str, Any]:
-    """A record for the page: its speed, and the other numbers by name."""
-    if record.status != "ok":
-        return {"note": record.reason, "numbers": []}
-    derived, row = tables.derived(record), tables.row(record)
-    speed = derived["decode_tps"] or derived["prefill_tps"]
-    numbers = [[name, value] for name, value in row.items() if value != tables.NONE and name not in UNSHOWN]
-    note = f"Measured {len(record.samples_ns)} times; the record is on the computer."
-    return {"note": note, "tokens_per_s": speed["median"], "numbers": numbers}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MODELS = ("synthetic:tiny", "synthetic:125M", "synthetic:350M", "synthetic:1B")
 FORMATS = ("tq1_0", "tq2_0", "tq1_0>tq2_0")
+UNSHOWN = ("Runner", "Format", "Workload", "Status")  # columns that the page tells otherwise
 WORKLOADS = ("decode:32", "decode:128", "prefill:64", "prefill:512")
 
 
@@ -45,7 +46,7 @@ def serve(
     page = ByHand(name, lan=lan, port=port, timeout_s=timeout_s, open_s=CHOOSE_S)
     kept = 0
 
-    def each(record: Record) -> None:
+    def each(record: Record) -> dict[str, Any]:
         nonlocal kept
         with Store(folder) as store:
             store.append(record)
@@ -54,6 +55,7 @@ def serve(
             emit(record.to_json())
         elif record.reason:
             _tell(f"failed: {record.reason}")
+        return shown(record)
 
     serving = Serving(page, offer, tell=_tell, each=each)
     try:
@@ -63,6 +65,19 @@ def serve(
         _tell(f"records: {folder}   (show them: tritmark show {folder})" if kept else "ended; nothing was measured")
     finally:
         page.close()
+
+
+def shown(record: Record) -> dict[str, Any]:
+    """A record for the page: its speed, and the other numbers by name."""
+    from tritmark.reports import tables
+
+    if record.status != "ok":
+        return {"note": record.reason, "numbers": []}
+    derived, row = tables.derived(record), tables.row(record)
+    speed = derived["decode_tps"] or derived["prefill_tps"]
+    numbers = [[name, value] for name, value in row.items() if value != tables.NONE and name not in UNSHOWN]
+    note = f"Measured {len(record.samples_ns)} times; the record is on the computer."
+    return {"note": note, "tokens_per_s": speed["median"], "numbers": numbers}
 
 
 def _offer(models: Sequence[str], formats: Sequence[str], workloads: Sequence[str], prompt: str, tokens: int) -> Offer:

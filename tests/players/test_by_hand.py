@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -23,6 +24,7 @@ from browser_runs import TIMEOUT_S, binary
 
 from tritmark.bench import serving
 from tritmark.bench.case import Case
+from tritmark.bench.commands.serve import shown
 from tritmark.bench.run import run_matrix
 from tritmark.bench.serving import Offer, Serving
 from tritmark.bench.verify import Verdict
@@ -189,7 +191,11 @@ class Desk:
 
     def __init__(self, person: Person, offer: Offer) -> None:
         self.device, self.told, self.records = by_hand(person), list[str](), list[Record]()
-        self.serving = Serving(self.device, offer, tell=self.told.append, each=self.records.append)
+        self.serving = Serving(self.device, offer, tell=self.told.append, each=self.keep)
+
+    def keep(self, record: Record) -> dict[str, Any]:
+        self.records.append(record)
+        return shown(record)
 
     def turn(self, person: Person, **chosen: str) -> str:
         """The page's text after one choice. The form is filled in and sent as soon as it is there."""
