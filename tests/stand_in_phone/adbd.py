@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal
 
 from .protocol import AUTH, CLSE, CNXN, MAX_PAYLOAD_BYTES, OKAY, OPEN, SIGNATURE, TOKEN, VERSION, WRTE, Header, Wire
-from .streams import Stream
+from .streams import Stream, StreamClosedError
 
 State = Literal["device", "unauthorized", "offline"]
 Serve = Callable[["Connection", Stream, str], Awaitable[None]]
@@ -131,6 +131,8 @@ class Connection:
     async def _answer(self, stream: Stream, service: str) -> None:
         try:
             await self._serve(self, stream, service)
+        except StreamClosedError:
+            pass  # who had opened it has left, which ends every service
         finally:
             await stream.close()
 
