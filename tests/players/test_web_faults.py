@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from tritmark.engine.conformance import probe_plan
 from tritmark.engine.plan import Plan
 
 SILENCE_S = 6
+GONE_S = 5.0
 
 
 class Impatient(chromium.Chromium):
@@ -32,8 +34,25 @@ class Impatient(chromium.Chromium):
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
+    """Every process that a test started is gone soon after it; those of tests before it do not count."""
+    before = set(running())
     yield
-    assert not [process for process in psutil.Process().children(recursive=True) if process.status() != "zombie"]
+    deadline_s = time.monotonic() + GONE_S
+    while (left := {pid: command for pid, command in running().items() if pid not in before}) and (
+        time.monotonic() < deadline_s
+    ):
+        time.sleep(0.1)
+    assert not left
+
+
+def running() -> dict[int, str]:
+    """Processes that descend from this one and still run: by number, what they are."""
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found[process.pid] = " ".join(process.cmdline())[:200]
+    return found
 
 
 def opened(*flags: str) -> tuple[Impatient, BrowserSession]:
