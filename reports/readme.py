@@ -19,29 +19,43 @@ FIRST, LAST = "<!-- measured: begin -->", "<!-- measured: end -->"
 HEADS = ("Device", "Model", "Format", "Prefill tok/s", "Decode tok/s", "Weights read, GB/s", "GPU MiB")
 
 
-def table(records: Iterable[Record]) -> str:
-    """A Markdown row for each device, model and format: medians ± MAD over repetitions.
+def table(machines: Iterable[Sequence[Record]]) -> str:
+    """A Markdown row for each machine, player, model and format: medians ± MAD over repetitions.
 
-    Weights read are the bytes of all weights (a decode step reads each once) times the decode rate.
+    ``machines``: the records of one machine each. Weights read are the bytes of all weights (a decode step reads each
+    once) times the decode rate.
     """
     groups: dict[tuple[str, str, str], list[Record]] = {}
-    for record in records:
-        if record.status == "ok":
-            by = f", {record.runner}" if record.runner else ""
-            key = (f"{record.adapter or record.device}{by}", record.model, record.format)
-            groups.setdefault(key, []).append(record)
+    for records in machines:
+        for record in records:
+            if record.status == "ok":
+                key = (_name(records) + _player(record), record.model, record.format)
+                groups.setdefault(key, []).append(record)
     lines = ["| " + " | ".join(HEADS) + " |", "|---|---|---|---:|---:|---:|---:|"]
     lines += ["| " + " | ".join((*key, *_cells(members))) + " |" for key, members in groups.items()]
     return "\n".join(lines) + "\n"
 
 
-def rewritten(text: str, records: Iterable[Record]) -> str:
+def rewritten(text: str, machines: Iterable[Sequence[Record]]) -> str:
     """``text`` with the lines between the markers replaced. Raises ValueError where a marker is missing."""
     before, first, rest = text.partition(FIRST)
     _, last, after = rest.partition(LAST)
     if not first or not last:
         raise ValueError(f"the text needs the lines {FIRST} and {LAST}")
-    return f"{before}{first}\n{table(records)}{last}{after}"
+    return f"{before}{first}\n{table(machines)}{last}{after}"
+
+
+def _name(records: Sequence[Record]) -> str:
+    """A machine is called as its own driver calls it; browsers hide that."""
+    told = [record for record in records if record.adapter]
+    best = next((record for record in told if record.player == "wgpu"), told[0] if told else records[0])
+    return best.adapter or best.device
+
+
+def _player(record: Record) -> str:
+    if record.runner:
+        return f", {record.runner}"
+    return f", web player ({record.device.partition(':')[0]})" if record.player == "web" else ""
 
 
 def _cells(members: Sequence[Record]) -> tuple[str, str, str, str]:
@@ -64,8 +78,7 @@ def _rate(workload: str, tps: Sequence[float]) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     readme, *folders = map(Path, arguments)
-    records = [record for folder in folders for record in read(folder)]
-    readme.write_text(rewritten(readme.read_text(encoding="utf-8"), records), encoding="utf-8")
+    readme.write_text(rewritten(readme.read_text(encoding="utf-8"), map(read, folders)), encoding="utf-8")
 
 
 if __name__ == "__main__":

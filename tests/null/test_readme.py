@@ -16,11 +16,11 @@ MEASURED = sorted(path.parent for path in (ROOT / "results/measured").glob("*/re
 
 def test_the_table_is_what_the_measured_records_say() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert rewritten(text, [record for folder in MEASURED for record in read(folder)]) == text
+    assert rewritten(text, map(read, MEASURED)) == text
 
 
 def test_failed_records_give_no_row() -> None:
-    assert table([]).count("\n") == 2
+    assert table([]).count("\n") == table([[]]).count("\n") == 2
 
 
 def test_a_readme_without_markers_is_refused() -> None:
