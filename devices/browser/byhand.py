@@ -9,9 +9,8 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any
 
 from tritmark.engine.plan import Caps, Trace
@@ -68,18 +67,13 @@ class Link:
         """The page is told by its server that the run has ended."""
 
 
-class Visit:
+class Visit(AbstractContextManager["Visit"]):
     """A session on the open page, which stays open behind it."""
 
     def __init__(self, page: BrowserSession) -> None:
         self._page, self.caps = page, page.caps
 
-    def __enter__(self) -> Visit:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def load(self, bundle: Bundle) -> Loaded:
