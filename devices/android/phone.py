@@ -57,7 +57,11 @@ class Phone:
 
     def memory_bytes(self, caps: Caps) -> int | None:
         """Phones share memory between everything: what the system could give away now."""
-        return readings.system_memory(Adb(self._serial).text("cat /proc/meminfo")).get("available_memory_bytes")
+        try:
+            text = Adb(self._serial).text("cat /proc/meminfo")
+        except DeviceError:
+            return None  # the session that comes next meets the same trouble and tells of it
+        return readings.system_memory(text).get("available_memory_bytes")
 
     def forget(self, model: str) -> None:
         """Nothing: a phone's page gets its weights over the cable each time."""

@@ -74,10 +74,16 @@ def exits(text: str) -> list[Exit]:
     records = re.split(r"ApplicationExitInfo #\d+:", text)[1:]
     found = [match for match in map(EXIT.search, records) if match]
     exits_ = [
-        Exit(each["time"], each["process"], int(each["code"]), each["reason"], (each["description"] or "").strip())
+        Exit(each["time"], each["process"], int(each["code"]), each["reason"], _told(each["description"]))
         for each in found
     ]
     return sorted(exits_, key=lambda each: each.time, reverse=True)
+
+
+def _told(description: str | None) -> str:
+    """A description, empty where Android prints that there is none."""
+    words = (description or "").strip()
+    return "" if words == "null" else words
 
 
 def version_name(package: str) -> str | None:
