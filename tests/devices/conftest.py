@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from stand_in_phone import Phone, fixtures
+from stand_in_phone import Phone, adb_programs, fixtures
 
 from tritmark.devices.android import claim
 from tritmark.devices.android.adb import Adb
@@ -20,6 +20,21 @@ plugged_in = fixtures.plugged_in
 def phone(plugged_in: Callable[..., Phone]) -> Iterator[Phone]:
     """A stand-in phone with Android 14; what a test has claimed of it is free again afterwards."""
     yield plugged_in()
+    _release_claims()
+
+
+@pytest.fixture(scope="module")
+def long_plugged_in() -> Iterator[Phone]:
+    """The same for all tests of a file."""
+    if not adb_programs():
+        pytest.skip("needs an adb program: pip install adbutils brings one")
+    with Phone() as phone, pytest.MonkeyPatch.context() as patch:
+        fixtures.alone(patch, phone)
+        yield phone
+        _release_claims()
+
+
+def _release_claims() -> None:
     atexit.unregister(claim._last_try)
     for held in claim._held.values():
         held.lock.release()
@@ -32,7 +47,7 @@ def adb(phone: Phone) -> Adb:
     return Adb(phone.serial)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def untouched() -> Callable[[Phone], dict[str, Any]]:
     """What a run has to put back on a phone, and the journals it keeps until then; to be compared before and after."""
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import urllib.parse
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -68,23 +69,23 @@ class Browser:
 
     def show(self, visible: bool) -> None:
         """Make its pages visible or hidden, as their ``document.visibilityState`` then tells."""
-        from websockets.sync.client import connect
-
-        page = next((each for each in json.loads(self._ask("GET", "/json/list")) if each["type"] == "page"), None)
+        page = self._page()
         if page is None:
             return
-        address = json.loads(self._ask("GET", "/json/version"))["webSocketDebuggerUrl"]
-        with connect(address, open_timeout=END_TIMEOUT_S) as socket:
-
-            def call(number: int, method: str, **parameters: Any) -> Mapping[str, Any]:
-                socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
-                while (answer := json.loads(socket.recv(END_TIMEOUT_S))).get("id") != number:
-                    pass  # events
-                return dict(answer["result"])
-
-            window = call(1, "Browser.getWindowForTarget", targetId=page["id"])["windowId"]
+        with Debugging(json.loads(self._ask("GET", "/json/version"))) as whole:
+            window = whole.call("Browser.getWindowForTarget", targetId=page["id"])["windowId"]
             state = "normal" if visible else "minimized"
-            call(2, "Browser.setWindowBounds", windowId=window, bounds={"windowState": state})
+            whole.call("Browser.setWindowBounds", windowId=window, bounds={"windowState": state})
+
+    def reload(self) -> None:
+        """Load the first page anew."""
+        page = self._page()
+        assert page is not None
+        with Debugging(page) as tab:
+            tab.call("Page.reload")
+
+    def _page(self) -> dict[str, Any] | None:
+        return next((each for each in json.loads(self._ask("GET", "/json/list")) if each["type"] == "page"), None)
 
     def stop(self) -> None:
         """End it with all its processes; nothing where none runs."""
@@ -134,6 +135,27 @@ class Browser:
             return connection.getresponse().read()
         finally:
             connection.close()
+
+
+class Debugging(AbstractContextManager["Debugging"]):
+    """A page of the browser, or the browser itself, over Chrome's debugging protocol."""
+
+    def __init__(self, target: Mapping[str, Any]) -> None:
+        from websockets.sync.client import connect
+
+        self._open, self._calls = ExitStack(), 0
+        self._socket = self._open.enter_context(connect(target["webSocketDebuggerUrl"], open_timeout=END_TIMEOUT_S))
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def call(self, method: str, **parameters: Any) -> Mapping[str, Any]:
+        """The result of a method."""
+        self._calls += 1
+        self._socket.send(json.dumps({"id": self._calls, "method": method, "params": parameters}))
+        while (answer := json.loads(self._socket.recv(END_TIMEOUT_S))).get("id") != self._calls:
+            pass  # events
+        return dict(answer["result"])
 
 
 def gone(process: psutil.Process) -> bool:

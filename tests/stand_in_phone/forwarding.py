@@ -9,10 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Awaitable, Callable
 
 from .adbd import Connection
 from .protocol import MAX_PAYLOAD_BYTES
 from .streams import Stream
+
+Passing = Callable[[memoryview], Awaitable[None]]  # sees what a socket sends before it goes on its way
+
+
+async def _unseen(view: memoryview) -> None:
+    """Nobody looks."""
 
 
 async def connect(stream: Stream, port: int | None) -> None:
@@ -30,14 +37,14 @@ async def connect(stream: Stream, port: int | None) -> None:
     await join(stream, sock)
 
 
-async def join(stream: Stream, sock: socket.socket) -> None:
+async def join(stream: Stream, sock: socket.socket, passing: Passing = _unseen) -> None:
     """Carry bytes both ways until either side ends; closes both."""
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with sock:
         async with asyncio.TaskGroup() as group:
             group.create_task(_to_socket(stream, sock))
-            group.create_task(_from_socket(stream, sock))
+            group.create_task(_from_socket(stream, sock, passing))
 
 
 async def _to_socket(stream: Stream, sock: socket.socket) -> None:
@@ -49,10 +56,11 @@ async def _to_socket(stream: Stream, sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)  # wakes the other direction
 
 
-async def _from_socket(stream: Stream, sock: socket.socket) -> None:
+async def _from_socket(stream: Stream, sock: socket.socket, passing: Passing) -> None:
     loop, view = asyncio.get_running_loop(), memoryview(bytearray(MAX_PAYLOAD_BYTES))
     with contextlib.suppress(OSError):  # which a closed stream is, too
         while size := await loop.sock_recv_into(sock, view):
+            await passing(view[:size])
             await stream.write(view[:size])
     await stream.close()  # wakes the other direction
 
@@ -63,6 +71,11 @@ class Reverse:
     def __init__(self) -> None:
         self.targets: dict[str, str] = {}
         self._listening: dict[str, asyncio.Task[None]] = {}
+        self._awaited: tuple[bytes, Callable[[], None]] | None = None
+
+    def when(self, words: bytes, act: Callable[[], None]) -> None:
+        """Do something once, in a thread, when the phone sends ``words`` through a reversed port; then they go on."""
+        self._awaited = words, act
 
     async def serve(self, connection: Connection, stream: Stream, request: str) -> None:
         """``forward:[norebind:]A;B``, ``killforward:A``, ``killforward-all`` or ``list-forward``."""
@@ -134,8 +147,13 @@ class Reverse:
         with sock:
             stream = await connection.open(target)
             if stream:
-                await join(stream, sock)
+                await join(stream, sock, self._passing)
                 await stream.close()
+
+    async def _passing(self, view: memoryview) -> None:
+        if self._awaited and self._awaited[0] in bytes(view):
+            act, self._awaited = self._awaited[1], None
+            await asyncio.get_running_loop().run_in_executor(None, act)
 
 
 def _counted(text: str) -> bytes:

@@ -133,6 +133,10 @@ class Phone:
         self._run(self._adbd.stop())
         self._forget()
 
+    def unplug_when(self, words: bytes) -> None:
+        """Pull the cable when a page sends ``words`` through a reversed port; they do not arrive any more."""
+        self._reverse.when(words, self.unplug)
+
     def plug(self) -> None:
         """Put the cable back and wait until the adb server lists the phone."""
         self._plugged = True
@@ -166,6 +170,10 @@ class Phone:
     def browser_pids(self, kind: str | None = None) -> list[int]:
         """Processes of the running browser, its own first; ``kind``: "browser", "renderer", "gpu", "utility"."""
         return [pid for pid, each in self._system.browser.processes() if kind in (None, each)]
+
+    def reload(self) -> None:
+        """Load the browser's page anew, as somebody does who pulls it down."""
+        self._system.browser.reload()
 
     def kill(self, kind: str, reason: str = "LOW_MEMORY") -> None:
         """Let the phone end the browser's processes of a kind and remember why; system.py has the reasons."""
