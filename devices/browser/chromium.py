@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -52,7 +53,8 @@ class Chromium(ProgramBrowser):
         root = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
         profile = f"--user-data-dir={self._profile.name}"
         url = f"{scheme}://localhost:{port}{path}"
-        self._program = Program([self._binary, *FLAGS, *root, *self._flags, profile, url])
+        command = [self._binary, *FLAGS, *root, *self._flags, profile, url]
+        self._program = Program(command, self._environment())
 
     def debugging_port(self) -> int:
         """Where the browser listens for its developer tools, on loopback; DeviceError where it does not."""
@@ -67,6 +69,10 @@ class Chromium(ProgramBrowser):
     def close(self) -> None:
         super().close()
         self._profile.cleanup()
+
+    def _environment(self) -> dict[str, str] | None:
+        """A killed browser leaves its temporary files, which shall go with the profile. Elsewhere paths get too long."""
+        return {**os.environ, "TMPDIR": self._profile.name} if sys.platform == "linux" else None
 
     def _crash(self) -> str | None:
         """Whether the page still thinks: a tab that crashed leaves its browser running."""
