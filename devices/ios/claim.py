@@ -38,9 +38,12 @@ class Claim:
             self._inspector = Inspector(self.udid, self.cable)
         return self._inspector
 
-    def inspected(self) -> bool:
-        """Whether the bridge runs now."""
-        return self._inspector is not None and self._inspector.alive()
+    def tabs(self) -> list[dict[str, Any]] | None:
+        """Safari's pages as the bridge that runs tells them; None where none runs, or it is about to end."""
+        try:
+            return self._inspector.tabs() if self._inspector else None
+        except DeviceError:
+            return None
 
     def release(self) -> None:
         """Let go of everything; a second call does nothing."""

@@ -40,8 +40,11 @@ class Inspector:
             raise
 
     def alive(self) -> bool:
-        """Whether the bridge runs; it ends when the cable is pulled or Web Inspector is switched off."""
-        return self._program.ended() is None
+        """Whether the bridge runs; it ends when the cable is pulled or Web Inspector is switched off.
+
+        One that is about to end runs still, but answers no more.
+        """
+        return self._program.ended() is None and self._answers(TABS_S)
 
     def tabs(self) -> list[dict[str, Any]]:
         """Safari's pages: each with ``id``, ``url``, ``webSocketDebuggerUrl``."""
@@ -78,14 +81,19 @@ class Inspector:
     def _await(self) -> None:
         deadline = time.monotonic() + START_S
         while True:
-            try:
-                self._devtools.get("/json/version", LOOK_S)
+            if self._answers(LOOK_S):
                 return
-            except DeviceError:
-                ended = self._program.ended()
-                if ended is not None or time.monotonic() > deadline:
-                    raise DeviceError(self._why_not(ended)) from None
+            ended = self._program.ended()
+            if ended is not None or time.monotonic() > deadline:
+                raise DeviceError(self._why_not(ended))
             time.sleep(POLL_S)
+
+    def _answers(self, timeout_s: float) -> bool:
+        try:
+            self._devtools.get("/json/version", timeout_s)
+        except DeviceError:
+            return False
+        return True
 
     def _why_not(self, ended: str | None) -> str:
         """The worker knows better than the bridge's last words what is wrong with a phone."""

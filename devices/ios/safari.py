@@ -23,6 +23,12 @@ AWAKE_S = 24 * 3600.0
 ALONE = "leave the iPhone alone while it runs"
 LOOK_S = 5.0
 WAKE = "void navigator.wakeLock?.request('screen').catch(() => {})"  # WebKit grants it to a page that was just touched
+# What a page that leaves in good order tells the one after it; one whose process was ended tells nothing.
+MARK = """void (globalThis.tritmarkMark = {mark},
+addEventListener("pagehide", () => sessionStorage.setItem("tritmark", {mark})))"""
+SEEN = """[globalThis.tritmarkMark ?? null, document.visibilityState,
+location.href !== {url} || sessionStorage.getItem("tritmark") === {mark}]"""
+LEFT = f"Safari's page was reloaded or led elsewhere: {ALONE}"
 RELOADED = (
     "Safari has ended the page and loaded it again, most likely because memory ran out (a page has about 1.5 GB): "
     "choose a smaller model or format"
@@ -36,7 +42,7 @@ class Safari(ABC):
         self._claim = claim
         self._page: Page | None = None
         self._watcher: Watcher | None = None
-        self._before = ""
+        self._before = self._url = ""
         self._mark = secrets.token_hex(8)
 
     @abstractmethod
@@ -53,7 +59,8 @@ class Safari(ABC):
         self._claim.cable.ask("keep_awake", udid=self._claim.udid, timeout_s=AWAKE_S)
         self._watcher = Watcher(self._claim.udid, self._claim.cable)
         self._enter(page, scheme, port, path)
-        page.evaluate(f"globalThis.tritmarkMark = {json.dumps(self._mark)}")
+        self._url = page.evaluate("location.href")
+        page.evaluate(MARK.format(mark=json.dumps(self._mark)))
         page.evaluate(WAKE, gesture=True)
 
     def gone(self) -> str | None:
@@ -91,18 +98,24 @@ class Safari(ABC):
             page.close()
 
     def _page_trouble(self) -> str | None:
-        if not self._claim.inspected():
+        if self._page is None:
+            return None
+        look = SEEN.format(url=json.dumps(self._url), mark=json.dumps(self._mark))
+        try:
+            mark, seen, left = self._page.evaluate(look, LOOK_S)
+        except DeviceError:
+            return self._why_silent()
+        if seen != "visible":
+            return f"Safari's page is hidden, and pages sleep then: {ALONE}, with Safari in front and the screen on"
+        if mark == self._mark:
+            return None
+        return LEFT if left else RELOADED
+
+    def _why_silent(self) -> str | None:
+        """Tell a tab that is gone from a way to it that is gone. The bridge may be about to end, so it is asked."""
+        tabs = self._claim.tabs()
+        if tabs is None:
             if not self._claim.cable.ask("inspector", udid=self._claim.udid)["on"]:
                 return f"Web Inspector is off: {INSPECTOR_OFF}"
             return "the connection to Web Inspector has broken: plug the iPhone in again"
-        if self._page is None:
-            return None
-        try:
-            mark, seen = self._page.evaluate("[globalThis.tritmarkMark ?? null, document.visibilityState]", LOOK_S)
-        except DeviceError:
-            if not self._claim.inspector().tabs():
-                return f"Safari has closed the page: {ALONE}"
-            return None
-        if seen != "visible":
-            return f"Safari's page is hidden, and pages sleep then: {ALONE}, with Safari in front and the screen on"
-        return None if mark == self._mark else RELOADED
+        return None if tabs else f"Safari has closed the page: {ALONE}"

@@ -40,7 +40,7 @@ class Worker:
     def __init__(self) -> None:
         self._lockdowns: dict[str, Any] = {}
         self._instruments: dict[str, Instruments] = {}
-        self._held = AsyncExitStack()
+        self._awake: dict[str, AsyncExitStack] = {}
         self.closed = False
 
     async def answer(self, line: str) -> Answer:
@@ -64,7 +64,8 @@ class Worker:
     async def close(self) -> None:
         for udid in list(self._lockdowns):
             await self._drop(udid)
-        await self._held.aclose()
+        for udid in list(self._awake):
+            await self._let_sleep(udid)
 
     async def _on_list(self, request: Mapping[str, Any]) -> Answer:
         from pymobiledevice3.usbmux import list_devices
@@ -122,13 +123,17 @@ class Worker:
         return {}
 
     async def _on_keep_awake(self, request: Mapping[str, Any]) -> Answer:
-        """Held until this process ends, or for ``timeout_s``."""
+        """Held until this process ends or asks anew, or for ``timeout_s``."""
         from pymobiledevice3.services.power_assertion import PowerAssertionService
 
-        service = PowerAssertionService(await self._lockdown(request["udid"]))
-        await self._held.enter_async_context(service)
-        made = service.create_power_assertion(ASSERTION, "tritmark", float(request["timeout_s"]))
-        await self._held.enter_async_context(made)
+        udid = request["udid"]
+        await self._let_sleep(udid)
+        service = PowerAssertionService(await self._lockdown(udid))
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(service)
+            made = service.create_power_assertion(ASSERTION, "tritmark", float(request["timeout_s"]))
+            await stack.enter_async_context(made)
+            self._awake[udid] = stack.pop_all()
         return {}
 
     async def _on_profiles(self, request: Mapping[str, Any]) -> Answer:
@@ -164,6 +169,13 @@ class Worker:
         if udid not in self._lockdowns:
             self._lockdowns[udid] = await create_using_usbmux(serial=udid, autopair=False)
         return self._lockdowns[udid]
+
+    async def _let_sleep(self, udid: str) -> None:
+        """A phone that is gone has let go by itself."""
+        held = self._awake.pop(udid, None)
+        with suppress(Exception):
+            if held:
+                await held.aclose()
 
     async def _drop(self, udid: str) -> None:
         """Forget a phone's connections; the next request makes new ones."""

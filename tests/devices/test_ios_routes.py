@@ -2,26 +2,83 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 import psutil
 import pytest
+from engine_runs import reference_run
 from stand_in_iphone import Phone, plugged_in
 
-from tritmark.devices.base import Bundle, DeviceError, finished
+from tritmark.bench.case import Case
+from tritmark.bench.forecast import forecast
+from tritmark.bench.measure import combined_digest
+from tritmark.bench.run import run_matrix
+from tritmark.bench.verify import Verdict, verify
+from tritmark.devices.base import Bundle, Device, DeviceError, finished
 from tritmark.devices.browser.session import BrowserSession
-from tritmark.devices.ios import iphone, open_device
+from tritmark.devices.ios import iphone, lan, open_device
 from tritmark.devices.ios.claim import _held, claim
+from tritmark.devices.session import caps_from_json
 from tritmark.engine.conformance import golden_plan, probe_plan
+from tritmark.engine.formats.model import open_model
+from tritmark.engine.inference import Workload, compile_workload, parse_format
 from tritmark.engine.plan import Plan
+from tritmark.results.record import Record
 
 TIMEOUT_S = 240.0
-MODEL = "synthetic:tiny"
+MODEL, WORKLOAD, FORMATS = "synthetic:tiny", "decode:2", ("tq1_0", "tq2_0")
+TOO_LARGE = "synthetic:13B"
+BLOCKED_S = 3.0  # the stand-in shows at once that it does not trust a certificate
 
 
 def bundle(plan: Plan, format: str = "tq2_0") -> Bundle:
     return Bundle(plan=plan, model=MODEL, format=format)
+
+
+def cases(device: str, model: str = MODEL) -> list[Case]:
+    return [Case(model=model, format=each, workload=WORKLOAD, device=device, repetitions=1) for each in FORMATS]
+
+
+def passed(device: Device) -> Verdict:
+    """In place of the exactness probe and the golden check, which one route goes through."""
+    with device.session() as session:
+        return Verdict(caps=session.caps, exact=True, reason=None)
+
+
+def gives_the_reference_s_bits(record: Record) -> None:
+    """The record's digest is that of NumPy, which went through the same plan."""
+    assert record.status == "ok", record.reason
+    model, caps = open_model(MODEL), caps_from_json(record.caps or {})
+    compiled = compile_workload(model, parse_format(record.format), Workload.parse(WORKLOAD), caps)
+    reference = reference_run(compiled, model, record.format)
+    arrays = {probe.name: reference.arrays[probe.name] for probe in compiled.plan.probes}
+    digests = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
+    assert (record.player, record.plan_hash) == ("web", compiled.plan.hash)
+    assert record.digest == combined_digest(digests) and set(digests) == {"tokens", "logits"}
+
+
+def tells_how_the_phone_felt(record: Record, route: str) -> None:
+    assert record.conditions and record.telemetry
+    before, after, rest = (record.conditions[name] for name in ("before", "after", "rest"))
+    assert (before["model"], before["ios"], before["route"]) == ("iPhone17,1", "26.1", route)
+    assert before["battery"] == {"percent": 81, "plugged": True} == after["battery"]
+    assert rest["goal"] == {"battery": pytest.approx(32.49)} and rest["reached"]
+    assert all(values["battery_celsius"] == 30.49 for _, values in record.telemetry["samples"])
+    assert record.telemetry["methods"]["battery_celsius"] == "IORegistry, class IOPMPowerSource"
+    assert record.telemetry["methods"]["instruments"].startswith("Developer Mode is off")
+
+
+def nothing_is_left(phone: Phone) -> None:
+    """No page of ours, no assertion, no lock, no process."""
+    assert phone.urls() == ["about:blank"]
+    claim(phone.udid).release()
+    assert phone.state.assertions == [] and phone.udid not in _held
+    running = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+    assert not [command for command in running if "pymobiledevice3" in command or "tritmark" in command]
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +90,12 @@ def plugged() -> Iterator[Phone]:
 @pytest.fixture(scope="module")
 def untrusted(plugged: Phone) -> Iterator[iphone.InjectedSession]:
     """The first session on a phone that has never seen this computer's certificate."""
-    session = open_device(None, TIMEOUT_S).session()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lan, "ARRIVAL_S", BLOCKED_S)
+        session = open_device(None, TIMEOUT_S).session()
     assert isinstance(session, iphone.InjectedSession)
     yield session
     session.close()
-
-
-def plays_the_golden_plan(session: BrowserSession, format: str) -> None:
-    plan = golden_plan(session.caps, format)
-    loaded = session.load(bundle(plan, format))
-    trace = finished(session.play(0, len(plan.steps)))
-    assert trace.player == "web" and trace.plan_hash == plan.hash
-    assert dict(trace.digests) == {probe.name: probe.expect for probe in plan.probes}
-    assert loaded.ledger == {role: size for role, size in plan.bytes_by_role().items() if size}
 
 
 def test_safari_blocks_the_page_until_the_certificate_is_trusted(
@@ -58,13 +108,6 @@ def test_safari_blocks_the_page_until_the_certificate_is_trusted(
     assert profile["PayloadContent"][0]["PayloadType"] == "com.apple.security.root"
 
 
-@pytest.mark.parametrize("format", ["tq1_0", "tq2_0"])
-def test_over_the_cable_a_model_gives_the_digests_of_every_other_device(
-    untrusted: iphone.InjectedSession, format: str
-) -> None:
-    plays_the_golden_plan(untrusted, format)
-
-
 def test_over_the_cable_slots_can_be_read(untrusted: iphone.InjectedSession) -> None:
     plan = probe_plan(untrusted.caps)
     untrusted.load(bundle(plan))
@@ -73,86 +116,109 @@ def test_over_the_cable_slots_can_be_read(untrusted: iphone.InjectedSession) -> 
     assert len(untrusted.read(probe.slot, probe.offset, probe.bytes)) == probe.bytes
 
 
-def test_more_weights_than_the_cable_should_carry_are_refused_with_the_reason(
-    untrusted: iphone.InjectedSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(iphone, "INJECTED_BYTES", 1 << 18)
-    refused = r"Certificate Trust Settings.*over the cable alone go at most 0 MiB of weights, here are 1; .*\+inject"
-    with pytest.raises(DeviceError, match=refused):
-        untrusted.load(bundle(golden_plan(untrusted.caps, "tq1_0"), "tq1_0"))
-
-
-def test_telemetry_tells_the_battery_and_why_there_is_no_more(
-    plugged: Phone, untrusted: iphone.InjectedSession
-) -> None:
-    told = untrusted.telemetry()
-    times = [at_ns for at_ns, _ in told.samples]
-    assert times and times == sorted(times)
-    assert told.samples[0][1]["battery_celsius"] == 30.49
-    assert told.methods["battery_celsius"] == "IORegistry, class IOPMPowerSource"
-    assert told.methods["instruments"].startswith("Developer Mode is off")
-    assert untrusted.memory() == ()
-
-
 def test_the_phone_is_kept_awake_while_it_is_ours(plugged: Phone, untrusted: iphone.InjectedSession) -> None:
     assert plugged.state.assertions == ["PreventUserIdleSystemSleep"]
-
-
-def test_the_tab_is_led_back_and_nothing_goes_on(plugged: Phone, untrusted: iphone.InjectedSession) -> None:
     assert plugged.urls() == ["https://example.com/"]
+
+
+def test_a_profile_that_is_not_switched_on_is_told_apart(
+    plugged: Phone, untrusted: iphone.InjectedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     untrusted.close()
-    assert plugged.urls() == ["about:blank"]
-    claim(plugged.udid).release()
-    assert plugged.state.assertions == [] and plugged.udid not in _held
-    running = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
-    assert not [command for command in running if "pymobiledevice3" in command or "tritmark" in command]
-
-
-def test_a_profile_that_is_not_switched_on_is_told_apart(plugged: Phone) -> None:
+    nothing_is_left(plugged)
+    monkeypatch.setattr(lan, "ARRIVAL_S", BLOCKED_S)
     with open_device(None, TIMEOUT_S).session() as session:
         assert isinstance(session, iphone.InjectedSession)
         because = str(session.because)
     assert "certificate: Settings > General > About > Certificate Trust Settings: switch on" in because
-    claim(plugged.udid).release()
+
+
+def test_over_the_cable_a_model_gives_the_digest_of_the_reference(plugged: Phone) -> None:
+    records = list(run_matrix(cases(f"ios:{plugged.udid}+inject"), check=passed))
+    assert [record.format for record in records] == list(FORMATS)
+    for record in records:
+        gives_the_reference_s_bits(record)
+        tells_how_the_phone_felt(record, "cable")
+    nothing_is_left(plugged)
 
 
 @pytest.fixture(scope="module")
-def trusted(plugged: Phone) -> Iterator[BrowserSession]:
-    """A session on the phone once its owner has switched on full trust."""
+def trusting(plugged: Phone) -> Phone:
+    """The phone once its owner has switched on full trust."""
     plugged.trust_authorities()
+    return plugged
+
+
+def test_over_the_network_a_model_gives_the_digest_of_the_reference(trusting: Phone) -> None:
+    records = list(run_matrix(cases("ios"), check=verify))
+    assert [record.format for record in records] == list(FORMATS)
+    for record in records:
+        gives_the_reference_s_bits(record)
+        tells_how_the_phone_felt(record, "network")
+        assert record.exact is True
+    nothing_is_left(trusting)
+
+
+@pytest.fixture(scope="module")
+def trusted(trusting: Phone) -> Iterator[tuple[iphone.IPhone, BrowserSession]]:
+    """A phone and a session on it, over the network."""
     device = open_device(None, TIMEOUT_S)
+    assert isinstance(device, iphone.IPhone)
     with device.session() as session:
-        assert device.conditions()["route"] == "network"
-        yield session
+        assert type(session) is BrowserSession
+        yield device, session
 
 
-@pytest.mark.parametrize("format", ["tq1_0", "tq2_0"])
-def test_over_the_network_a_model_gives_the_digests_of_every_other_device(trusted: BrowserSession, format: str) -> None:
-    assert type(trusted) is BrowserSession
-    plays_the_golden_plan(trusted, format)
+def test_what_is_beyond_safari_s_limits_does_not_fit(trusted: tuple[iphone.IPhone, BrowserSession]) -> None:
+    """Its memory for a page, and the buffers that it allows; bindings are cut to what is allowed."""
+    device, session = trusted
+    small = replace(session.caps, limits={**session.caps.limits, "maxBufferSize": 1 << 16})
+    for model, caps, says in ((TOO_LARGE, session.caps, "has 1,431 MiB"), (MODEL, small, "allows buffers of 65,536")):
+        for case in cases("ios", model):
+            told = forecast(case, caps, device.memory_bytes(caps), None)
+            assert not told["fits"] and says in told["reason"]
 
 
-def test_over_the_network_the_page_goes_on_without_the_cable(plugged: Phone, trusted: BrowserSession) -> None:
-    plan = probe_plan(trusted.caps)
-    trusted.load(bundle(plan))
-    plugged.unplug()
-    trace = finished(trusted.play(0, 1))
-    plugged.plug()
+def test_a_plan_beyond_a_limit_is_refused_before_a_weight_is_sent(
+    trusted: tuple[iphone.IPhone, BrowserSession],
+) -> None:
+    device, session = trusted
+    plan = golden_plan(session.caps, "tq2_0")
+    huge = replace(plan.slots[-1], bytes=session.caps.limit("maxBufferSize") + 4)
+    with pytest.raises(DeviceError, match="allows buffers of"):
+        session.load(bundle(replace(plan, slots=(*plan.slots[:-1], huge))))
+    assert weight_files(device) == []
+
+
+def weight_files(device: iphone.IPhone) -> list[Path]:
+    """What was made to be sent."""
+    return list(Path(device._images.name).iterdir())
+
+
+def test_over_the_network_the_page_goes_on_without_the_cable(
+    trusting: Phone, trusted: tuple[iphone.IPhone, BrowserSession]
+) -> None:
+    _, session = trusted
+    plan = probe_plan(session.caps)
+    session.load(bundle(plan))
+    trusting.unplug()
+    trace = finished(session.play(0, 1))
+    trusting.plug()
     assert trace.digests == MappingProxyType({"arithmetic": plan.probes[0].expect})
+    session.close()
 
 
-def test_the_cable_can_be_asked_for(plugged: Phone, trusted: BrowserSession) -> None:
-    trusted.close()
-    device = open_device(f"{plugged.udid}+inject", TIMEOUT_S)
-    with device.session() as session:
-        assert isinstance(session, iphone.InjectedSession) and session.because is None
-        assert device.conditions()["route"] == "cable"
+def test_a_case_that_does_not_fit_is_a_row_without_a_weight_sent(trusting: Phone) -> None:
+    device = open_device(None, TIMEOUT_S)
+    assert isinstance(device, iphone.IPhone)
+    (record,) = run_matrix(cases("ios", TOO_LARGE)[:1], device_of=lambda spec: device, check=passed)
+    assert record.status == "failed" and record.load_ns == {"cold": (), "warm": ()}
+    assert "the plan needs" in str(record.reason) and "1,431 MiB" in str(record.reason)
+    assert weight_files(device) == []
 
 
 def test_a_phone_in_another_network_is_told_so(plugged: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address of documentation, where nobody answers."""
-    from tritmark.devices.ios import lan
-
     monkeypatch.setattr(lan, "addresses", lambda: ["198.51.100.7"])
     for name in ("ARRIVAL_S", "RING_S"):
         monkeypatch.setattr(lan, name, 1.0)

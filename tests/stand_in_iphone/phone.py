@@ -41,7 +41,8 @@ PAIR_RECORD = {"HostID": "HOST", "SystemBUID": "BUID", "HostCertificate": b"", "
 class Phone:
     """A phone that is plugged in while the ``with`` block runs; nothing of it is left afterwards."""
 
-    def __init__(self, flags: Sequence[str] = chromium.DIRECT) -> None:
+    def __init__(self, flags: Sequence[str] = chromium.GLES) -> None:
+        """``flags``: of the browser; shaders compile far sooner on OpenGL ES than on SwiftShader."""
         program = chromium.find()
         assert program, "the stand-in iPhone needs a Chromium-family browser"
         self.state = State()
@@ -55,6 +56,7 @@ class Phone:
             "com.apple.mobile.MCInstall": self._services.mobile_config,
             "com.apple.webinspector": self._inspector.serve,
         }
+        self._inspector.launch = self._start_safari
         lockdownd = Lockdownd(self.state, _public_key(), names)
         self._usbmuxd = Usbmuxd(self.state, plistlib.dumps(PAIR_RECORD), lockdownd.serve)
         self._loop = asyncio.new_event_loop()
@@ -71,7 +73,7 @@ class Phone:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._run(self._usbmuxd.stop())
-        self._run(self._safari.close())
+        self._run(self._end_safari())
         self._run(_cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(TIMEOUT_S)
@@ -90,7 +92,7 @@ class Phone:
         return {"USBMUXD_SOCKET_ADDRESS": f"127.0.0.1:{self._port}", "HOME": home, **folders}
 
     def set(self, name: str, value: Any) -> None:
-        """Change one field of `State`: trusted, inspector, ios, battery (merged), developer, locked, safari, gate_s."""
+        """Change one field of `State`: trusted, inspector, ios, battery (merged), developer, gate_s."""
         assert hasattr(self.state, name), name
         setattr(self.state, name, {**self.state.battery, **value} if name == "battery" else value)
         if (name, value) == ("inspector", False):
@@ -108,11 +110,30 @@ class Phone:
 
     def crash_pages(self) -> None:
         """Kill the processes that compute for pages, as iOS does where memory runs out."""
-        for pid in self._safari.renderers():
-            os.kill(pid, signal.SIGKILL)
+        self._signal_pages(signal.SIGKILL)
 
     def close_tabs(self) -> None:
         self._run(self._safari.close_tabs())
+
+    def open_tab(self) -> None:
+        self._run(self._safari.open_tab())
+
+    def reload(self) -> None:
+        """As a person would, with the arrow beside the address."""
+        self._run(self._safari.reload())
+
+    def end_safari(self) -> None:
+        """As a person would who swipes it away; whoever wants to see it again has to launch it."""
+        self._run(self._end_safari())
+
+    def lock(self) -> None:
+        """The screen goes dark, and iOS lets pages compute no more."""
+        self.state.locked = True
+        self._signal_pages(signal.SIGSTOP)
+
+    def unlock(self) -> None:
+        self.state.locked = False
+        self._signal_pages(signal.SIGCONT)
 
     def urls(self) -> list[str]:
         """Where Safari's tabs are."""
@@ -122,12 +143,24 @@ class Phone:
         """Switch on full trust for the certificates of all installed profiles; Safari starts anew."""
         payloads = (payload for profile in self.state.profiles.values() for payload in profile["PayloadContent"])
         pins = [_pin(payload["PayloadContent"]) for payload in payloads]
-        self._run(self._safari.close())
-        self._run(self._start_safari(f"--ignore-certificate-errors-spki-list={','.join(pins)}"))
+        self._flags = (*self._flags, f"--ignore-certificate-errors-spki-list={','.join(pins)}")
+        self._run(self._end_safari())
+        self._run(self._start_safari())
 
-    async def _start_safari(self, *flags: str) -> None:
-        self._safari = self._inspector.safari = Safari(self._program, (*self._flags, *flags), self._inspector.changed)
+    def _signal_pages(self, number: signal.Signals) -> None:
+        for pid in self._safari.renderers():
+            os.kill(pid, number)
+
+    async def _start_safari(self) -> None:
+        self._safari = self._inspector.safari = Safari(self._program, self._flags, self._inspector.changed)
         await self._safari.start()
+        self.state.safari = True
+        await self._inspector.started()
+
+    async def _end_safari(self) -> None:
+        self.state.safari = False
+        await self._safari.close()
+        await self._inspector.ended()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT_S)

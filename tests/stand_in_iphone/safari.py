@@ -84,6 +84,8 @@ class Safari:
             await self._reading
         end_tree(self._process.pid)
         await self._process.wait()
+        for future in self._waiting.values():
+            future.cancel()
         self.tabs.clear()
         self._folder.cleanup()
 
@@ -102,6 +104,13 @@ class Safari:
         """As a person would."""
         for target in list(self.tabs):
             await self.call(None, "Target.closeTarget", targetId=target)
+
+    async def open_tab(self) -> None:
+        await self.call(None, "Target.createTarget", url="about:blank")
+
+    async def reload(self) -> None:
+        for tab in self.tabs.values():
+            await self.call(tab.session, "Page.reload")
 
     async def call(self, session: str | None, method: str, **params: Any) -> dict[str, Any]:
         """One request of Chromium's protocol and its whole answer, which has ``result`` or ``error``."""

@@ -34,7 +34,7 @@ class State:
     inspector: bool = True  # Settings > Apps > Safari > Advanced > Web Inspector
     developer: bool = False  # Developer Mode
     locked: bool = False
-    safari: bool = True  # Safari runs, with one tab
+    safari: bool = False  # Safari runs
     gate_s: float = 0.0
     battery: dict[str, Any] = field(default_factory=lambda: dict(BATTERY))
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)  # installed, by identifier

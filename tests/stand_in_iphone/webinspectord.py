@@ -12,8 +12,11 @@ import asyncio
 import itertools
 import json
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
+
+from websockets.exceptions import ConnectionClosed
 
 from .plists import receive, send
 from .safari import Safari, Tab
@@ -40,6 +43,7 @@ class Webinspectord:
         self._clients: dict[Client, asyncio.StreamWriter] = {}
         self._last = float("-inf")
         self.safari: Safari
+        self.launch: Callable[[], Awaitable[None]]  # starts Safari, which `safari` is from then on
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         too_soon = time.monotonic() < self._last + self._state.gate_s
@@ -48,7 +52,7 @@ class Webinspectord:
         if too_soon or not self._state.inspector:
             return
         self._last = time.monotonic()
-        client = Client(self._state, self.safari, writer)
+        client = Client(self._state, self, writer)
         self._clients[client] = writer
         try:
             while True:
@@ -67,12 +71,22 @@ class Webinspectord:
         for client in list(self._clients):
             await client.changed()
 
+    async def started(self) -> None:
+        """Tell every client that Safari is there."""
+        for client in list(self._clients):
+            await client.started()
+
+    async def ended(self) -> None:
+        """Tell every client that Safari is gone."""
+        for client in list(self._clients):
+            await client.ended()
+
 
 class Client:
     """One connection. ``_sockets``: the tabs it has attached to, by the name that it gave each."""
 
-    def __init__(self, state: State, safari: Safari, writer: asyncio.StreamWriter) -> None:
-        self._state, self._safari, self._writer = state, safari, writer
+    def __init__(self, state: State, inspector: Webinspectord, writer: asyncio.StreamWriter) -> None:
+        self._state, self._inspector, self._writer = state, inspector, writer
         self._sockets: dict[str, Socket] = {}
         self._running: set[asyncio.Task[None]] = set()
 
@@ -87,6 +101,14 @@ class Client:
             await socket.follow()
         await self._on_forwardGetListing({})
 
+    async def started(self) -> None:
+        await self.push("applicationConnected", SAFARI)
+        await self._on_forwardGetListing({})
+
+    async def ended(self) -> None:
+        self._sockets.clear()
+        await self.push("applicationDisconnected", SAFARI)
+
     async def _on_reportIdentifier(self, argument: dict[str, Any]) -> None:  # noqa: N802
         await self.push("reportCurrentState", {"WIRAutomationAvailabilityKey": "WIRAutomationAvailabilityNotAvailable"})
         await self._on_getConnectedApplications(argument)
@@ -96,9 +118,8 @@ class Client:
         await self.push("reportConnectedApplicationList", {"WIRApplicationDictionaryKey": running})
 
     async def _on_requestApplicationLaunch(self, argument: dict[str, Any]) -> None:  # noqa: N802
-        self._state.safari = True
-        await self.push("applicationConnected", SAFARI)
-        await self._on_forwardGetListing({})
+        if not self._state.safari:
+            await self._inspector.launch()
 
     async def _on_forwardGetListing(self, argument: dict[str, Any]) -> None:  # noqa: N802
         pages = {
@@ -108,7 +129,7 @@ class Client:
                 "WIRTitleKey": tab.title,
                 "WIRURLKey": tab.url,
             }
-            for tab in self._safari.tabs.values()
+            for tab in self._inspector.safari.tabs.values()
         }
         if self._state.safari:
             listing = {"WIRApplicationIdentifierKey": APPLICATION, "WIRListingKey": pages}
@@ -116,7 +137,7 @@ class Client:
 
     async def _on_forwardSocketSetup(self, argument: dict[str, Any]) -> None:  # noqa: N802
         number = argument["WIRPageIdentifierKey"]
-        found = [tab for tab in self._safari.tabs.values() if tab.number == number]
+        found = [tab for tab in self._inspector.safari.tabs.values() if tab.number == number]
         if found:
             socket = self._sockets[argument["WIRSenderKey"]] = Socket(self, argument["WIRSenderKey"], found[0])
             await socket.announce("Target.targetCreated", targetInfo={"targetId": socket.target, "type": "page"})
@@ -143,7 +164,10 @@ class Client:
         params = dict(message.get("params", {}))
         if message["method"] == "Runtime.evaluate":
             params = {"userGesture": params.pop("emulateUserGesture", False), **params, "awaitPromise": False}
-        answer = await self._safari.call(socket.tab.session, message["method"], **params)
+        try:
+            answer = await self._inspector.safari.call(socket.tab.session, message["method"], **params)
+        except ConnectionClosed:
+            return  # nor does a Safari that has ended
         if target != socket.target:
             return  # a target that is gone answers nothing
         if "result" in answer and message["method"] == "Runtime.evaluate":
