@@ -15,9 +15,11 @@ from .case import Case
 from .verify import Verdict
 
 
-def context_of(device: Device, rested: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What holds for all cases that start now. ``rested``: the wait before them, None where there was none to make."""
-    conditions: dict[str, Any] = {"before": device.conditions()}
+def context_of(device: Device | None, rested: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What holds for all cases that start now. ``device`` None: it could not be reached. ``rested``: the wait before
+    them, None where there was none to make.
+    """
+    conditions: dict[str, Any] = {"before": device.conditions() if device else {}}
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "conditions": conditions if rested is None else {"rest": dict(rested), **conditions},

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import cache, lru_cache, partial
 from typing import Any
 
-from tritmark.devices.base import Device
+from tritmark.devices.base import Device, DeviceError
 from tritmark.devices.registry import open_device
 from tritmark.engine import inference
 from tritmark.engine.formats.model import Model, open_model
@@ -64,19 +64,26 @@ def run_matrix(
     rest = rest or Rest()
     with ExitStack() as open_runners:
         for group in order.grouped(cases, lambda case: case.group):
-            device, spec, stage = device_of(group[0].device), group[0].runner, partial(tell, group[0])
+            spec, stage = group[0].runner, partial(tell, group[0])
+            try:
+                device = device_of(group[0].device)
+            except DeviceError as error:  # it was there when the run began: a phone that was pulled out, perhaps
+                yield from (record_of(case, context_of(None), reason=reason_of(error)) for case in group)
+                continue
             rest.meet(device)
-            if spec == OURS and device.name not in verdicts:
+            if spec != OURS:
+                if spec not in runners:
+                    runners[spec] = runner_of(spec)
+                    open_runners.callback(runners[spec].close)
+                yield run_foreign(group[0], device, runners[spec], stage, rest.wait(device, stage))
+                continue
+            verdict = verdicts.get(device.name)
+            if verdict is None:
                 stage("exactness probe and golden check")
-                verdicts[device.name] = check(device)
-            if spec != OURS and spec not in runners:
-                runners[spec] = runner_of(spec)
-                open_runners.callback(runners[spec].close)
-            rested = rest.wait(device, stage)
-            if spec == OURS:
-                yield from run_group(group, device, verdicts[device.name], prepare, tell, rested)
-            else:
-                yield run_foreign(group[0], device, runners[spec], stage, rested)
+                verdict = check(device)
+                if verdict.settled:
+                    verdicts[device.name] = verdict
+            yield from run_group(group, device, verdict, prepare, tell, rest.wait(device, stage))
 
 
 def run_group(

@@ -19,11 +19,15 @@ GOLDEN_FORMATS = ("tq1_0", "tq2_0")
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is known of a device: ``exact`` is None where the probe could not run, ``reason`` where all passed."""
+    """What is known of a device: ``exact`` is None where the probe could not run, ``reason`` where all passed.
+
+    ``settled`` is False where a check could not be made: a phone that was locked may pass the next time.
+    """
 
     caps: Caps | None
     exact: bool | None
     reason: str | None
+    settled: bool = True
 
 
 def verify(device: Device) -> Verdict:
@@ -43,7 +47,7 @@ def verify(device: Device) -> Verdict:
                 )
                 failed = failed or (f"the golden check of {format} ({wrong})" if wrong else None)
     except (DeviceError, EngineError) as error:
-        return Verdict(caps=caps, exact=exact, reason=str(error))
+        return Verdict(caps=caps, exact=exact, reason=str(error), settled=False)
     advice = f"{caps.adapter} failed {failed}: it computes wrongly; update its driver or choose another adapter"
     return Verdict(caps=caps, exact=exact, reason=advice if failed else None)
 

@@ -25,7 +25,7 @@ from tritmark.bench.measure import Prepared, joined, steady, telemetry_json
 from tritmark.bench.order import grouped, turns
 from tritmark.bench.run import run_matrix
 from tritmark.bench.verify import Verdict, mismatch
-from tritmark.devices.base import Bundle, Device, Telemetry
+from tritmark.devices.base import Bundle, Device, DeviceError, Telemetry
 from tritmark.devices.host import Host, HostSession
 from tritmark.engine.errors import FormatError
 from tritmark.engine.plan import Caps, Plan, Probe, Slot, Step
@@ -236,6 +236,29 @@ def test_a_device_that_computes_wrongly_gets_failed_rows_and_no_numbers() -> Non
 
     records = run(expand(MATRIX), check=failed)
     assert len(records) == 4 and all(r.status == "failed" and r.samples_ns == () and r.exact is False for r in records)
+
+
+def test_a_check_that_could_not_be_made_is_made_again_for_later_cases() -> None:
+    verdicts = [Verdict(caps=None, exact=None, reason="the phone is locked: unlock it", settled=False)]
+
+    def check(device: Device) -> Verdict:
+        return verdicts.pop() if verdicts else passed(device)
+
+    records = run(expand({**MATRIX, "format": "tq1_0"}), check=check)
+    assert [record.status for record in records] == ["failed", "ok"]
+    assert records[0].reason == "the phone is locked: unlock it"
+
+
+def test_a_device_that_goes_away_before_its_turn_costs_its_rows_alone() -> None:
+    def device(spec: str) -> Host:
+        if spec == "phone":
+            raise DeviceError("the phone is gone: plug the cable in again")
+        return Host(command=(sys.executable, str(PLAYER)), timeout_s=20)
+
+    cases = expand({**MATRIX, "workload": "prefill:4", "device": ["phone", "host"]})
+    records = list(run_matrix(cases, prepare=prepared, device_of=device, check=passed))
+    assert [(record.device, record.status) for record in records] == [("phone", "failed")] * 2 + [("host", "ok")] * 2
+    assert records[0].reason == "the phone is gone: plug the cable in again"
 
 
 def test_outputs_that_change_between_repetitions_fail_the_case() -> None:
