@@ -71,7 +71,7 @@ class Chromium(ProgramBrowser):
         self._profile.cleanup()
 
     def _environment(self) -> dict[str, str] | None:
-        """A killed browser leaves its temporary files, which shall go with the profile. Elsewhere paths get too long."""
+        """A killed browser leaves temporary files; they go with its profile. Elsewhere paths would get too long."""
         return {**os.environ, "TMPDIR": self._profile.name} if sys.platform == "linux" else None
 
     def _crash(self) -> str | None:
