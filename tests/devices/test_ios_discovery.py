@@ -143,15 +143,6 @@ def test_a_session_on_a_phone_that_is_not_ready_is_one_line(phone: Phone, name: 
     assert "\n" not in str(caught.value)
 
 
-def test_two_runs_at_once_on_one_phone_are_refused(phone: Phone) -> None:
-    theirs = claim._lock(phone.udid)  # a lock on the same file, as another process would hold it
-    try:
-        with pytest.raises(DeviceError, match="another run is using the iPhone"):
-            open_device(None, TIMEOUT_S).session()
-    finally:
-        theirs.release()
-
-
 def test_a_plan_for_safari_may_have_what_safari_leaves_to_a_page(phone: Phone) -> None:
     assert open_device(None, TIMEOUT_S).memory_bytes(None) == 1_500_000_000  # type: ignore[arg-type]
 
