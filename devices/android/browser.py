@@ -18,7 +18,7 @@ from .changes import Reverse, Running, Tab, debug_app, file, setting
 from .files import push
 from .journal import Journal
 from .signs import awake
-from .telemetry import Watcher
+from .telemetry import PhoneWatcher
 from .trouble import page_trouble, screen_trouble
 
 COMMAND_LINE = "/data/local/tmp/chrome-command-line"
@@ -35,7 +35,7 @@ class AndroidBrowser:
         self._adb, self._app, self._owner = adb, app, journal.owner()
         self._url = ""
         self._since = ""
-        self._watcher: Watcher | None = None
+        self._watcher: PhoneWatcher | None = None
 
     def listen(self) -> Mapping[str, Any]:
         return {"host": "127.0.0.1"}
@@ -54,7 +54,7 @@ class AndroidBrowser:
             self._since = adb.text("date '+%Y-%m-%d %H:%M:%S.%N'").strip() or "never"
             start = ("am", "start", "-a", "android.intent.action.VIEW", "-n", f"{package}/{self._app.activity}")
             adb.must((*start, "-d", self._url), f"open {package} once by hand")
-        self._watcher = Watcher(adb, self._app)
+        self._watcher = PhoneWatcher(adb, self._app)
 
     def gone(self) -> str | None:
         return self._watcher.gone() if self._watcher else None

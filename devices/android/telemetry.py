@@ -6,20 +6,19 @@ for the whole session, and its command is noted as the value's method.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..base import DeviceError, Telemetry
+from ..base import DeviceError
+from ..watcher import Watcher
 from . import readings
 from .adb import Adb, PhoneGoneError
 from .apps import App
 
 INTERVAL_S = 1.0
-SLOW_TICKS = 5  # costly values: every fifth time
-SAMPLES = 2000  # beyond this every other sample is dropped and the interval doubles
+SLOW_LOOKS = 5  # costly values: every fifth time
 MARK = "=tritmark="
 KGSL = "/sys/class/kgsl/kgsl-3d0"
 GPU_LOADS = (
@@ -46,53 +45,28 @@ class Source:
     slow: bool = False
 
 
-class Watcher:
-    """Samples a phone from a thread. Times are ns since the watcher was made."""
+class PhoneWatcher(Watcher):
+    """Watches a phone and the browser that plays on it."""
 
     def __init__(self, adb: Adb, app: App, interval_s: float = INTERVAL_S) -> None:
-        self._adb, self._interval_s = adb, interval_s
-        self._browsing = Browsing(app)
+        self._adb, self._browsing, self._looks = adb, Browsing(app), 0
         self._sources = [*sources(), *self._browsing.sources()]
+        self._known: dict[str, str] = {}  # the command that each value comes from
         self._gone: str | None = None
-        self._samples: list[tuple[int, dict[str, Any]]] = []
-        self._methods: dict[str, str] = {}
-        self._lock, self._stopped, self._start_ns = threading.Lock(), threading.Event(), time.monotonic_ns()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def telemetry(self) -> Telemetry:
-        """What was seen so far."""
-        with self._lock:
-            return Telemetry(samples=tuple(self._samples), methods=dict(self._methods))
+        super().__init__(interval_s)
 
     def gone(self) -> str | None:
         """A line where the phone or the browser is certainly gone; known from the last sample, so it costs nothing."""
         return self._gone or self._browsing.gone
 
-    def stop(self) -> None:
-        """End the sampling; a sample that is being taken from a phone that is gone may end later."""
-        self._stopped.set()
-        self._thread.join(INTERVAL_S)
-
-    def _watch(self) -> None:
-        tick = 0
-        while not self._stopped.is_set():
-            due = [source for source in self._sources if tick % SLOW_TICKS == 0 or not source.slow]
-            at_ns, methods = time.monotonic_ns() - self._start_ns, dict(self._methods)
-            try:
-                values = sample(self._adb, due, methods)
-            except DeviceError as error:  # the session finds out by itself; here it explains what is missing
-                values, methods["gaps"] = {}, str(error)
-                self._gone = str(error) if isinstance(error, PhoneGoneError) else None
-            with self._lock:
-                self._methods = methods
-                if values:
-                    self._samples.append((at_ns, values))
-                if len(self._samples) >= SAMPLES:
-                    del self._samples[1::2]
-                    self._interval_s *= 2
-            tick += 1
-            self._stopped.wait(self._interval_s)
+    def look(self) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        due = [source for source in self._sources if self._looks % SLOW_LOOKS == 0 or not source.slow]
+        self._looks += 1
+        try:
+            return sample(self._adb, due, self._known), self._known
+        except DeviceError as error:
+            self._gone = str(error) if isinstance(error, PhoneGoneError) else None
+            return {}, {"gaps": str(error)}
 
 
 def sample(adb: Adb, due: list[Source], methods: dict[str, str]) -> dict[str, Any]:

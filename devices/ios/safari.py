@@ -17,7 +17,7 @@ from ..base import DeviceError, Telemetry
 from ..browser.devtools import Page
 from .claim import Claim
 from .remedies import GONE, INSPECTOR_OFF, LOCKED
-from .telemetry import Watcher
+from .telemetry import PhoneWatcher
 
 AWAKE_S = 24 * 3600.0
 ALONE = "leave the iPhone alone while it runs"
@@ -41,7 +41,7 @@ class Safari(ABC):
     def __init__(self, claim: Claim) -> None:
         self._claim = claim
         self._page: Page | None = None
-        self._watcher: Watcher | None = None
+        self._watcher: PhoneWatcher | None = None
         self._before = self._url = ""
         self._mark = secrets.token_hex(8)
 
@@ -57,7 +57,7 @@ class Safari(ABC):
         page, self._before = self._claim.inspector().open_tab()
         self._page = page
         self._claim.cable.ask("keep_awake", udid=self._claim.udid, timeout_s=AWAKE_S)
-        self._watcher = Watcher(self._claim.udid, self._claim.cable)
+        self._watcher = PhoneWatcher(self._claim.udid, self._claim.cable)
         self._enter(page, scheme, port, path)
         self._url = page.evaluate("location.href")
         page.evaluate(MARK.format(mark=json.dumps(self._mark)))
