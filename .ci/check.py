@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("bench", "devices", "engine", "reports", "results", "tests")
 SUITES = {  # name -> pytest arguments
     "null": ["tests/null", "tests/test_layers.py", "tests/test_structure.py", "-n", "2"],
-    "devices": ["tests/devices"],
+    "devices": ["tests/devices", "-n", "2", "--dist", "loadfile"],  # a phone or a page serves the tests of a file
     "gpu": ["tests/gpu", "-n", "2", "--dist", "worksteal"],  # compiling shaders takes most of its time
-    "players": ["tests/players"],
+    "players": ["tests/players", "-n", "2", "--dist", "loadfile"],
     "bench": ["tests/bench", "--benchmark-columns=min,median,stddev,rounds", "--benchmark-sort=name"],
 }
 MUST_RUN = ("gpu", "players", "devices")
