@@ -2,6 +2,8 @@
  * The form in which a person chooses what to run.
  */
 
+let used = false; // whether a person has been here: hiding the form takes the focus away from them
+
 /**
  * Shows the form and resolves when the person starts.
  *
@@ -28,7 +30,7 @@ export function choose(form, { models, writers = models, formats, workloads, pro
   form.querySelector("fieldset").hidden = !(able.measure.length && able.write.length);
   adapt();
   form.hidden = false;
-  form.querySelector("button").focus({ preventScroll: true });
+  if (used) form.querySelector("button").focus({ preventScroll: true });
 
   return new Promise((resolve) => {
     const listening = new AbortController();
@@ -42,7 +44,7 @@ export function choose(form, { models, writers = models, formats, workloads, pro
     on(form, "submit", (event) => {
       event.preventDefault();
       listening.abort();
-      form.hidden = true;
+      used = form.hidden = true;
       const writes = mode.value === "write";
       resolve({ model: model.value, format: format.value, workload: writes ? null : workload.value, prompt: writes ? text.value : null });
     });

@@ -17,7 +17,8 @@ import { Wire } from "./wire.js";
  * @param {string} settings.base   URL of the run, ending in "/"
  * @param {GPU} settings.gpu       navigator.gpu, or that of another WebGPU implementation
  * @param {string} settings.agent  the user agent
- * @param {(event: object) => void} settings.report  hears {phase, ...}: "hello", "load", "weights", "shaders", "play", "steps", "idle", "closed", and "show"/"choose" requests
+ * @param {(event: object) => void} settings.report  hears {phase, ...}: "hello", "load", "weights", "shaders", "play", "steps", "idle",
+ *   "show", and "closed" with a `reason` where something went wrong
  * @param {() => boolean} settings.visible  whether a person would see the page; a hidden page is slowed down
  * @param {(request: object) => Promise<object>} settings.choose  asks the person who opened the page
  * @param {(bye: (beacon: (url: string) => void) => void) => void} settings.leaving  is given what says farewell, to be
@@ -35,11 +36,15 @@ export async function runClient(settings) {
   await wire.hello(caps);
   leaving((beacon) => wire.bye(beacon));
   const handlers = handlersOf(player, wire, report, visible, choose);
+  let reason; // why the server ended the run, where something went wrong
   try {
     for (;;) {
       const request = await wire.next();
       if (request === null) continue;
-      if (request.op === "close") break;
+      if (request.op === "close") {
+        reason = request.reason;
+        break;
+      }
       await wire.answer(request.id, await answerOf(handlers, request));
       report({ phase: "idle" });
     }
@@ -47,8 +52,8 @@ export async function runClient(settings) {
     wire.close();
     player.close();
     device.destroy();
-    report({ phase: "closed" });
   }
+  report({ phase: "closed", reason });
 }
 
 /** The open GPU; where there is none, the server hears why instead of waiting for a hello. */

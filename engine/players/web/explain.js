@@ -3,7 +3,17 @@
  * know the DOM.
  */
 
+const NOT_HERE = "Tritmark cannot run here";
+const NOT_CONNECTED = "Not connected";
+const USED = /^the (page was closed|run has ended)/; // by whoever had the link before
 const NEWEST_LINK = "Open the newest link that the computer shows. Each link serves one page, once.";
+
+/**
+ * Why the server ended the run that a page was still playing. `reason` is a line of the server.
+ */
+export function explainEnd(reason) {
+  return { title: "The run has ended", what: sentence(reason), remedy: [NEWEST_LINK] };
+}
 
 /**
  * What the explanation depends on: {secure, gpu: whether there is WebGPU at all, agent: user agent, android: major version
@@ -12,16 +22,17 @@ const NEWEST_LINK = "Open the newest link that the computer shows. Each link ser
 export async function surroundings(navigator, secure) {
   const agent = navigator.userAgent;
   const hints = await navigator.userAgentData?.getHighEntropyValues?.(["platformVersion"]).catch(() => null);
-  const told = hints?.platform === "Android" ? hints.platformVersion : /Android (\d+)(?!.*Chrome\/1[1-9]\d)/.exec(agent)?.[1];
+  const told = hints?.platform === "Android" ? hints.platformVersion : /Android (\d+)(?!.*Chrome\/(1[1-9]|[2-9]\d)\d)/.exec(agent)?.[1];
   return { secure, gpu: Boolean(navigator.gpu), agent, android: told ? parseInt(told, 10) : null, touch: navigator.maxTouchPoints > 1 };
 }
 
-/** {what: one sentence, remedy: what to do, one sentence each} for an error of the client. */
+/** {title, what: one sentence, remedy: what to do, one sentence each} for an error of the client. */
 export function explain(error, about) {
   const said = error.message;
   if (!about.gpu) return withoutWebGpu(about);
   if (/no adapter/.test(said)) {
     return {
+      title: NOT_HERE,
       what: "This browser has WebGPU, but it found no GPU that it would use.",
       remedy: [
         "Update the browser and the system: old graphics drivers are blocked on purpose.",
@@ -29,11 +40,17 @@ export function explain(error, about) {
       ],
     };
   }
-  const status = /server answered (\d+)/.exec(said)?.[1];
-  if (status === "409") return { what: "This link is or was open in another page.", remedy: [NEWEST_LINK, "Close the other page."] };
-  if (status === "404" || status === "410") return { what: "This link has been used already, or its run has ended.", remedy: [NEWEST_LINK] };
-  if (error instanceof TypeError || /does not answer/.test(said)) {
+  const [, status, reason] = /server answered (\d+)(?:: (.+))?/.exec(said) ?? [];
+  if (status === "409") {
+    return { title: NOT_CONNECTED, what: "This link is or was open in another page.", remedy: [NEWEST_LINK, "Close the other page."] };
+  }
+  if (status === "410" && !USED.test(reason)) return explainEnd(reason);
+  if (status === "404" || status === "410") {
+    return { title: NOT_CONNECTED, what: "This link has been used already, or its run has ended.", remedy: [NEWEST_LINK] };
+  }
+  if (/does not answer/.test(said)) {
     return {
+      title: NOT_CONNECTED,
       what: "The computer that shows the link does not answer.",
       remedy: [
         "Is Tritmark still running there? If so, open the newest link that it shows.",
@@ -41,7 +58,7 @@ export function explain(error, about) {
       ],
     };
   }
-  return { what: `${said}.`, remedy: ["The computer shows more about it. Open its newest link to try again."] };
+  return { title: "Something failed", what: sentence(said), remedy: ["The computer shows more about it. Open its newest link to try again."] };
 }
 
 function withoutWebGpu({ secure, agent, android, touch }) {
@@ -70,13 +87,18 @@ function withoutWebGpu({ secure, agent, android, touch }) {
 /** Safari tells its own version, which is that of iOS since 26; that of iOS itself stands still in its user agent. */
 function onIos(agent) {
   const safari = version(/Version\/(\d+)/, agent), device = /iPhone/.test(agent) ? "iPhone" : "iPad";
-  if (safari === null) return because(`Other browsers of an ${device} may have no WebGPU.`, ["Open the link in Safari; it needs iOS 26."]);
+  if (safari === null || /(Cri|Fxi|Edgi)OS/.test(agent)) return because(`Other browsers of an ${device} may have no WebGPU.`, ["Open the link in Safari; it needs iOS 26."]);
   if (safari < 26) return because(`This is Safari ${safari}; WebGPU needs iOS 26.`, [`Update: Settings > General > Software Update.`]);
   return because("WebGPU is switched off.", ["Switch it on: Settings > Apps > Safari > Advanced > Feature Flags > WebGPU."]);
 }
 
 function because(why, remedy) {
-  return { what: `WebGPU is missing in this page. ${why}`, remedy };
+  return { title: NOT_HERE, what: `WebGPU is missing in this page. ${why}`, remedy };
+}
+
+/** A line of a program as a sentence. */
+function sentence(line) {
+  return line.charAt(0).toUpperCase() + line.slice(1).replace(/\.?\s*$/, ".");
 }
 
 function version(pattern, agent) {

@@ -4,7 +4,7 @@
 
 import { choose } from "./choose.js";
 import { runClient } from "./client.js";
-import { explain, surroundings } from "./explain.js";
+import { explain, explainEnd, surroundings } from "./explain.js";
 import { View } from "./view.js";
 import { keepAwake } from "./wake.js";
 
@@ -13,13 +13,16 @@ const awake = keepAwake(navigator, document);
 
 function report(event) {
   awake(event.phase !== "closed");
-  view.hear(event);
+  if (event.reason) view.fail(explainEnd(event.reason));
+  else view.hear(event);
 }
 
 async function ask(request) {
   awake(false);
   view.hear({ phase: "choose" });
-  return choose(document.getElementById("ask"), request);
+  const answer = await choose(document.getElementById("ask"), request);
+  view.hear({ phase: "chosen" });
+  return answer;
 }
 
 async function run() {

@@ -31,11 +31,9 @@ export class View {
   }
 
   /** Why nothing will come any more. */
-  fail({ what, remedy }) {
+  fail({ title, what, remedy }) {
     this.#pending = null;
-    this.#state("failed", "Tritmark could not run here");
-    this.#set("note", what);
-    this.#work(null);
+    this.#rest("failed", title, what);
     this.#part("speed").hidden = this.#part("ask").hidden = true;
     const list = this.#part("remedy");
     list.replaceChildren(...remedy.map((line) => this.#made("li", line)));
@@ -61,6 +59,7 @@ export class View {
       case "steps": return this.#steps(event);
       case "idle": return this.#rest("waiting", "Waiting for the computer");
       case "choose": return this.#rest("waiting", "Your turn");
+      case "chosen": return this.#rest("waiting", "Waiting for the computer", "");
       case "show": return this.#said(event);
       case "closed": return this.#rest("ended", "The run has ended", "You can close this page.");
     }
@@ -69,8 +68,8 @@ export class View {
   #hello(caps) {
     this.#state("waiting", "Waiting for the computer");
     this.#pairs("caps", [["Adapter", caps.adapter], ["Through", caps.backend], ["Kind", KINDS[caps.kind]], ["Browser", caps.driver]]);
-    const features = [...caps.features, ...caps.language_features].map((name) => [name, "yes"]);
-    this.#pairs("limits", [...features, ...Object.entries(caps.limits).map(([name, value]) => [name, value.toLocaleString("en")])]);
+    const features = [...caps.features, ...caps.language_features].map((name) => [breakable(name), "yes"]);
+    this.#pairs("limits", [...features, ...Object.entries(caps.limits).map(([name, value]) => [breakable(name), value.toLocaleString("en")])]);
     this.#part("device").hidden = false;
   }
 
@@ -101,7 +100,7 @@ export class View {
     if (note !== undefined) this.#set("note", note);
     if (text !== undefined) this.#set("text", text);
     if (numbers !== undefined) this.#pairs("numbers", numbers);
-    if (tokens_per_s !== undefined) {
+    if (Number.isFinite(tokens_per_s)) {
       this.#rated = true;
       this.#speed(tokens_per_s);
     }
@@ -110,7 +109,8 @@ export class View {
   }
 
   #speed(tokens_per_s) {
-    this.#set("rate", tokens_per_s.toFixed(tokens_per_s < 99.95 ? 1 : 0));
+    const decimals = tokens_per_s < 9.995 ? 2 : tokens_per_s < 99.95 ? 1 : 0; // three digits: the unit stays where it is
+    this.#set("rate", tokens_per_s.toFixed(decimals));
     this.#part("speed").hidden = false;
   }
 
@@ -149,6 +149,11 @@ export class View {
   #part(id) {
     return this.#document.getElementById(id);
   }
+}
+
+/** A name of a program, which may be wrapped between its words. */
+function breakable(name) {
+  return name.replace(/_|[a-z](?=[A-Z])/g, "$&\u200b");
 }
 
 function mebibytes(bytes) {

@@ -17,6 +17,7 @@ export function keepAwake(navigator, document) {
   };
   document.addEventListener("visibilitychange", take);
   return (on) => {
+    if (on === wanted) return; // a browser that refused would be asked again with every step
     wanted = on;
     if (on) take();
     else drop();

@@ -3,6 +3,7 @@
  */
 
 const BEAT_MS = 2000;
+const ENDED = "the run has ended"; // the server's reason where nothing went wrong
 const RETRY_MS = [200, 500, 1000, 2000, 4000, 8000]; // a server that is gone longer than these is gone
 
 export class Wire {
@@ -22,7 +23,7 @@ export class Wire {
 
   /** Introduces the page; from now on it gives signs of life. */
   async hello(caps) {
-    await this.#post("hello", { page: this.#page, caps });
+    await this.#patiently(() => this.#post("hello", { page: this.#page, caps }));
     this.#timer = setInterval(() => this.#beat(), BEAT_MS);
     this.#timer.unref?.(); // outside browsers: a timer alone keeps no process alive
   }
@@ -36,7 +37,10 @@ export class Wire {
   async next() {
     const response = await this.#patiently(() => this.#fetch(this.#base + "next", { headers: this.#headers() }));
     if (response.status === 204) return null;
-    if (response.status === 410) return { op: "close" };
+    if (response.status === 410) {
+      const reason = await response.text();
+      return { op: "close", reason: reason === ENDED ? undefined : reason };
+    }
     await this.#expect(response);
     this.#busy = true;
     return response.json();
