@@ -84,7 +84,7 @@ def _measured(device: Any) -> dict[str, Any]:
     try:
         return {**entry, **asdict(gauge(device))}
     except DeviceError as error:
-        return {**entry, "copy_bytes_per_s": None, "dispatch_ns": None, "reason": verdict.reason or str(error)}
+        return {**entry, "copy_bytes_per_s": None, "dispatch_ns": None, "unmeasured": str(error)}
 
 
 def _first(adapters: Sequence[Mapping[str, Any]], device: str) -> Mapping[str, Any]:
@@ -121,4 +121,6 @@ def _described(entry: Mapping[str, Any]) -> str:
     if entry.get("copy_bytes_per_s"):
         rate, cost = entry["copy_bytes_per_s"] / 1e9, entry["dispatch_ns"] / 1e3
         lines.append(f"  copy {rate:,.1f} GB/s, a dependent dispatch {cost:.1f} us")
+    elif entry.get("unmeasured"):
+        lines.append(f"  bandwidth: {entry['unmeasured']}")
     return "\n".join(lines)
