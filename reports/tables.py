@@ -229,8 +229,9 @@ def _notes(members: Sequence[Record]) -> Iterator[str]:
 
 
 def _player_costs(members: Sequence[Record]) -> Iterator[str]:
-    """The player's own time, apart from the GPU's."""
-    costs = {(r.format, r.workload): stats.encode_per_dispatch_ns(r) for r in members if r.status == "ok"}
+    """The player's own time, apart from the GPU's; a software GPU computes while it is being asked."""
+    apart = [r for r in members if r.status == "ok" and (r.caps or {}).get("kind") != "cpu"]
+    costs = {(r.format, r.workload): stats.encode_per_dispatch_ns(r) for r in apart}
     told = [f"{_number(ns / 1e3)} us ({' '.join(row)})" for row, ns in costs.items() if ns is not None]
     if told:
         yield f"a dispatch costs the player's CPU, apart from GPU time: {', '.join(told)}."

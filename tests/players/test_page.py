@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from browser_runs import Opened, page
+from page_client import Server, running
 
 from tritmark.devices.base import Bundle, DeviceError
 from tritmark.devices.browser.devtools import Devtools, Page
 from tritmark.engine.conformance import probe_plan
 
 AWAY = "Object.defineProperty(Navigator.prototype, 'gpu', {get: () => undefined})"  # as a browser without WebGPU
+BLOCKED = "if (navigator.gpu) navigator.gpu.requestAdapter = async () => null"  # as one whose GPU is blocked
+MAC = (
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1"
+)
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
 AGENTS = {
     "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/114.0.0.0 Mobile Safari/537.36": (
@@ -36,6 +44,29 @@ OFFER: dict[str, Any] = {
     "workloads": ["decode:2", "prefill:2"],
     "prompt": "Once upon a time",
 }
+PLACE = """(() => {
+  const unit = document.querySelector("#speed abbr").getBoundingClientRect();
+  return { left: unit.left, bottom: document.getElementById("now").getBoundingClientRect().bottom,
+    text: document.getElementById("rate").textContent };
+})()"""
+# The texts whose contrast is below 4.5:1 (WCAG 2.2, 1.4.3), and how many were looked at.
+FAINT = """(() => {
+  const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = (color) => numbers(color).slice(0, 3).map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+  const behind = (part) => {
+    const color = getComputedStyle(part).backgroundColor;
+    return numbers(color)[3] === 0 && part.parentElement ? behind(part.parentElement) : color;
+  };
+  const texts = [...document.querySelectorAll("body *")].filter((part) => part.checkVisibility()
+    && [...part.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+  const contrast = (part) => {
+    const [less, more] = [light(getComputedStyle(part).color), light(behind(part))].sort((a, b) => a - b);
+    return (more + 0.05) / (less + 0.05);
+  };
+  return [texts.filter((part) => contrast(part) < 4.5).map((part) => part.outerHTML), texts.length];
+})()"""
 
 
 class Seen:
@@ -131,16 +162,20 @@ def test_it_may_fetch_from_nowhere_else(seen: Seen) -> None:
     assert seen.tab.until("window.told", 20) == "connect-src"
 
 
-def explained(seen: Seen, agent: str, *, secure: bool = True) -> dict[str, Any]:
-    """What the page would say on a browser without WebGPU that calls itself ``agent``."""
-    about = f"{{gpu: false, secure: {str(secure).lower()}, agent: {agent!r}, android: null, touch: false}}"
-    seen.tab.evaluate(
-        "window.told = null; import('./explain.js').then(({explain}) => "
-        f"{{ window.told = explain(new Error('no WebGPU'), {about}); }}) && null"
-    )
+def computed(seen: Seen, module: str, body: str) -> Any:
+    """What an async function of ``module`` returns in the page; ``body`` calls the module ``it``."""
+    made = f"import('./{module}').then(async (it) => {{ {body} }})"
+    seen.tab.evaluate(f"window.told = null; {made}.then((value) => {{ window.told = {{ value }}; }}) && null")
     told = seen.tab.until("window.told", 20)
-    assert isinstance(told, dict)
-    return told
+    assert told, f"{module} threw"
+    return told["value"]
+
+
+def explained(seen: Seen, agent: str = "", said: str = "no WebGPU", **about: Any) -> dict[str, Any]:
+    """What the page would say of an error on a browser that calls itself ``agent``; by default one without WebGPU."""
+    known = json.dumps({"gpu": False, "secure": True, "agent": agent, "android": None, "touch": False, **about})
+    found: dict[str, Any] = computed(seen, "explain.js", f"return it.explain(new Error({said!r}), {known});")
+    return found
 
 
 @pytest.mark.parametrize(("agent", "says"), AGENTS.items())
@@ -180,11 +215,153 @@ def test_a_reloaded_page_says_that_its_link_is_used() -> None:
         assert seen.waits_for("This link") and seen.waits_for("Open the newest link that the computer shows.")
 
 
-def test_a_page_without_webgpu_explains_itself() -> None:
-    with page() as opened:
-        seen = Seen(opened)
-        seen.tab.send("Page.enable").result(20)
-        seen.tab.send("Page.addScriptToEvaluateOnNewDocument", source=AWAY).result(20)
-        seen.tab.send("Page.reload").result(20)
-        assert seen.waits_for("WebGPU is missing in this page."), seen.text()
-        assert "switched off" in seen.text("#note") and seen.tab.evaluate("document.querySelectorAll('li').length") > 1
+@pytest.mark.parametrize(
+    ("about", "says"),
+    [
+        ({"agent": MAC, "touch": True}, "This is Safari 18; WebGPU needs iOS 26."),  # an iPad calls itself a Mac
+        ({"agent": MAC}, "Safari has WebGPU since macOS 26."),
+        ({"agent": "Mozilla/5.0 (Linux; Android 10; K) Chrome/156.0.0.0 Mobile", "android": 11}, "This is Android 11"),
+        ({"said": "the server answered 410: the page was closed or reloaded", "gpu": True}, "has been used already"),
+        ({"said": "the server answered 410: the page has been silent for 20 s", "gpu": True}, "silent for 20 s."),
+        ({"said": "the computer that opened this page does not answer any more", "gpu": True}, "does not answer."),
+        ({"said": "x is undefined", "gpu": True}, "X is undefined."),
+    ],
+)
+def test_each_failure_is_explained(seen: Seen, about: dict[str, Any], says: str) -> None:
+    told = explained(seen, **about)
+    assert says in told["what"] and told["title"] and told["remedy"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_what_is_behind_it(seen: Seen, scheme: str) -> None:
+    seen.session.ask("show", text="a bird", note="Warm-up 1", tokens_per_s=7.0, numbers=[["GPU MiB", "7"]])
+    preference = [{"name": "prefers-color-scheme", "value": scheme}]
+    seen.tab.send("Emulation.setEmulatedMedia", features=preference).result(20)
+    seen.tab.evaluate("document.getElementById('ask').hidden = false")
+    faint, count = seen.tab.evaluate(FAINT)
+    seen.tab.evaluate("document.getElementById('ask').hidden = true")
+    seen.tab.send("Emulation.setEmulatedMedia", features=[]).result(20)
+    assert faint == [] and count > 20
+
+
+def test_numbers_that_change_move_nothing(seen: Seen) -> None:
+    places = []
+    for speed in (0.0, 0.537, 7.27, 58.8):
+        seen.session.ask("show", tokens_per_s=speed)
+        places.append(seen.tab.evaluate(PLACE))
+    assert places[0]["text"] == "0.00" and places[-1]["text"] == "58.8"
+    assert len({(place["left"], place["bottom"]) for place in places}) == 1
+
+
+def test_a_number_with_a_long_name_stays_in_one_line(seen: Seen) -> None:
+    seen.tab.send("Emulation.setDeviceMetricsOverride", **PHONE).result(20)
+    numbers = [["Seconds until it was throttled for the first time", "12.5"], ["ITL ms", "15.0/21.4/27.6"]]
+    seen.session.ask("show", numbers=numbers)
+    heights = seen.tab.evaluate("[...document.querySelectorAll('#numbers dd')].map((part) => part.offsetHeight)")
+    seen.tab.send("Emulation.clearDeviceMetricsOverride").result(20)
+    lines = [height / 24 for height in heights]  # the first one is as high as its name
+    assert lines[1] == 1 and lines[0] <= 3
+
+
+def test_the_keyboard_is_enough(seen: Seen) -> None:
+    """Enter sends the text off; the focus comes back with the form."""
+    writes = "form.querySelector('[value=write]').click(); form.elements.prompt.focus()"
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(seen.asked, writes)
+        assert seen.tab.until("document.activeElement.name === 'prompt'", 20)
+        for kind in ("rawKeyDown", "keyUp"):
+            seen.tab.send("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter").result(20)
+        assert answer.result(20)["workload"] is None
+    assert seen.asked("window.focused = document.activeElement.tagName; form.requestSubmit()")
+    assert seen.tab.evaluate("window.focused") == "BUTTON"
+
+
+def test_a_browser_that_refuses_to_stay_awake_is_asked_once(seen: Seen) -> None:
+    """Steps come by the hundred; asking for the screen at each of them would disturb what is measured."""
+    refusing = "{ wakeLock: { request: async () => { asked += 1; throw new Error('battery saver'); } } }"
+    shown = "{ visibilityState: 'visible', addEventListener: (name, act) => { comes = act; } }"
+    body = f"let asked = 0, comes; const awake = it.keepAwake({refusing}, {shown}); const counts = [];"
+    body += "for (const _ of [1, 2, 3]) { awake(true); await 0; await 0; await 0; } counts.push(asked);"
+    body += "await comes(); counts.push(asked); awake(false); await comes(); counts.push(asked); return counts;"
+    assert computed(seen, "wake.js", body) == [1, 2, 2]
+
+
+@contextmanager
+def tab(seen: Seen, url: str, first: str = "") -> Iterator[Page]:
+    """``url`` in a further tab of the same browser, in which the script ``first`` runs before any other."""
+    number = seen.tab.send("Target.createTarget", url="about:blank").result(20)["targetId"]
+    tools = Devtools(seen.browser.debugging_port())
+    (found,) = [found for found in tools.pages() if found["id"] == number]
+    with Page(found["webSocketDebuggerUrl"]) as opened:
+        opened.send("Page.enable").result(20)
+        opened.send("Page.addScriptToEvaluateOnNewDocument", source=first).result(20)
+        opened.navigate(url)
+        yield opened
+        tools.close_page(number)
+
+
+def shows(page: Page, text: str) -> bool:
+    return bool(page.until(f"document.body.innerText.includes({text!r})", 20))
+
+
+def link(server: Server) -> str:
+    return f"http://localhost:{server.served['port']}{server.served['path']}"
+
+
+@pytest.mark.parametrize(
+    ("script", "shown", "told"),
+    [
+        (AWAY, "WebGPU is missing in this page.", "the page cannot play: this browser has no WebGPU here"),
+        (
+            BLOCKED,
+            "it found no GPU that it would use",
+            "the page cannot play: the browser has WebGPU but found no adap",
+        ),
+    ],
+)
+def test_a_page_that_cannot_play_explains_itself_and_tells_the_server(
+    seen: Seen, tmp_path: Path, script: str, shown: str, told: str
+) -> None:
+    with running(tmp_path) as server:
+        pending = server.begin("open", wait_s=20)
+        with tab(seen, link(server), script) as opened:
+            assert shows(opened, "Tritmark cannot run here") and shows(opened, shown)
+            assert opened.evaluate("document.querySelectorAll('#remedy li').length") == 2
+            assert pending.result(20)["error"].startswith(told)
+
+
+def test_a_link_that_is_opened_twice_is_explained_in_both_pages(seen: Seen, tmp_path: Path) -> None:
+    with running(tmp_path) as server, tab(seen, link(server)) as first:
+        assert server.ask("open", wait_s=20)["ok"]
+        with tab(seen, link(server)) as second:
+            assert shows(second, "This link is or was open in another page.")
+            assert shows(first, "The run has ended") and shows(first, "opened a second time")
+
+
+def test_the_end_of_a_run_is_no_failure_and_nothing_was_complained_about(seen: Seen, tmp_path: Path) -> None:
+    with running(tmp_path) as server, tab(seen, link(server)) as opened:
+        assert server.ask("open", wait_s=20)["ok"] and shows(opened, "Waiting for the computer")
+        assert server.ask("show", text="<script>alert(1)</script>")["ok"]
+        assert server.ask("close")["ok"]
+        assert shows(opened, "The run has ended") and shows(opened, "You can close this page.")
+        loads = "performance.getEntriesByType('resource')"
+        loaded = opened.evaluate(f"{loads}.map((entry) => [new URL(entry.name).origin, entry.responseStatus])")
+        origins, statuses = zip(*loaded, strict=True)
+        assert set(origins) == {f"http://localhost:{server.served['port']}"} and set(statuses) <= {200, 204}
+        (found,) = [found for found in Devtools(seen.browser.debugging_port()).pages() if found["url"] == link(server)]
+        assert complaints(found["webSocketDebuggerUrl"]) == []
+
+
+def complaints(url: str) -> list[str]:
+    """The errors in a page's console since it was opened."""
+    from websockets.sync.client import connect
+
+    found = []
+    with connect(url, proxy=None) as socket:
+        for number, method in enumerate(("Log.enable", "Runtime.enable", "Runtime.getIsolateId")):
+            socket.send(json.dumps({"id": number, "method": method}))
+        while (message := json.loads(socket.recv(20))).get("id") != 2:
+            of = message.get("params", {})
+            kind = of.get("entry", {}).get("level") or of.get("type") or of.get("exceptionDetails", {}).get("text")
+            found += [json.dumps(of)[:300]] if kind and kind not in ("verbose", "info", "log") else []
+    return found
