@@ -28,7 +28,9 @@ def run(
     model: Annotated[Axis, typer.Option(help="Models: file.gguf or synthetic:125M, with commas or repeated.")] = None,
     format: Annotated[Axis, typer.Option(help="Formats: tq1_0, tq2_0, tq1_0>tq2_0.")] = None,
     workload: Annotated[Axis, typer.Option(help="Workloads: prefill:512, decode:128, decode:128@512.")] = None,
-    device: Annotated[Axis, typer.Option(help="Devices: host, host:PART_OF_ADAPTER_NAME.")] = None,
+    device: Annotated[
+        Axis, typer.Option(help="Devices: host, host:PART_OF_ADAPTER_NAME, chromium, android, ios, browser.")
+    ] = None,
     runner: Annotated[
         Axis, typer.Option(help="Engines: tritmark, llama.cpp=PATH/llama-bench, llama.cpp:cpu=PATH, qvac=PATH.")
     ] = None,

@@ -21,7 +21,9 @@ def devices(
     timeout_s: Timeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """List adapters with limits, features, bandwidth and exactness, then browsers and phones."""
+    """List adapters, browsers and phones.
+
+    Adapters come with limits, features, bandwidth and exactness; phones that are not ready with what to do."""
     from tritmark.devices.host import Host
     from tritmark.devices.registry import kinds, provider
 
@@ -43,7 +45,9 @@ def devices(
 
 
 def probe(device: Device = "host", timeout_s: Timeout = TIMEOUT_S, as_json: AsJson = False) -> None:
-    """What one device is and whether it computes correctly: limits, exactness, bandwidth and launch cost."""
+    """What one device is, and whether it computes correctly.
+
+    Limits, exactness, bandwidth and launch cost."""
     from tritmark.devices.registry import open_device
 
     target = open_device(device, timeout_s=timeout_s)

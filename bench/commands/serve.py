@@ -35,7 +35,9 @@ def serve(
     timeout_s: Timeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Show a link to a page that measures the browser in which it is opened. Ctrl-C ends it."""
+    """Show the link of a page that measures its own browser.
+
+    Whoever opens it chooses there what to measure, or a text to continue. Ctrl-C ends it."""
     from tritmark.bench.serving import CHOOSE_S, Serving
     from tritmark.devices.browser.byhand import LAN, ByHand
     from tritmark.results.store import Store
@@ -63,6 +65,8 @@ def serve(
             serving.turn()
     except KeyboardInterrupt:
         _tell(f"records: {folder}   (show them: tritmark show {folder})" if kept else "ended; nothing was measured")
+        if as_json:
+            emit({"folder": str(folder), "records": kept})
     finally:
         page.close()
 
