@@ -5,7 +5,6 @@ The slow route, which needs neither a network with this computer in it nor a cer
 
 from __future__ import annotations
 
-import http.client
 import json
 import secrets
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 from ..base import DeviceError
 from ..browser.devtools import Page
 from .bundle import bundle
+from .page_server import fetch
 from .relay import Relay
 from .safari import Safari
 
@@ -21,7 +21,6 @@ SECURE_PAGE = "https://example.com/"  # kept for documentation by IANA; small, a
 SECURE = "isSecureContext && location.protocol === 'https:' && document.readyState === 'complete'"
 ARRIVAL_S = 20.0
 ENTRY = "client.js"
-HTTP_S = 20.0
 
 # What page.js is to a page that the server serves: run the client, and tell the server if that cannot begin.
 START = """
@@ -66,16 +65,5 @@ class InjectedSafari(Safari):
 
 
 def _text(port: int, path: str) -> str:
-    """A file of the page, from this computer's own server."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HTTP_S)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        content = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise DeviceError(f"this computer's server does not answer: {error}") from error
-    finally:
-        connection.close()
-    if response.status != http.client.OK:
-        raise DeviceError(f"this computer's server has no {path.rpartition('/')[2]} (status {response.status})")
-    return content.decode()
+    """A file of the page."""
+    return fetch(port, path).decode()

@@ -6,16 +6,15 @@ This is the fast route. Control and telemetry stay on the cable.
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import plistlib
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
 from ..base import DeviceError
 from ..browser.devtools import Page
 from ..network import Doorbell, addresses
+from .page_server import fetch
 from .safari import Safari
 
 ARRIVAL_S = 10.0
@@ -55,7 +54,7 @@ class LanSafari(Safari):
                 f"the iPhone does not reach this computer at {where}: join the same Wi-Fi with both (a guest network "
                 "may keep them apart), and let the computer's firewall pass"
             )
-        profile = _profile(port)
+        profile = fetch(port, PROFILE, https=True)
         about = plistlib.loads(profile)
         name = about["PayloadDisplayName"]
         if about["PayloadIdentifier"] in self._claim.cable.ask("profiles", udid=self._claim.udid)["profiles"]:
@@ -84,21 +83,3 @@ def _reaches(page: Page) -> bool:
             if bell.rang(RING_S):
                 return True
     return False
-
-
-def _profile(port: int) -> bytes:
-    """The configuration profile with this computer's authority, as our own server gives it to phones."""
-    unchecked = ssl.create_default_context()  # it is our own server, and its certificate is what is being fetched
-    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=ARRIVAL_S, context=unchecked)
-    try:
-        connection.request("GET", PROFILE)
-        response = connection.getresponse()
-        content = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise DeviceError(f"this computer's server does not give its certificate: {error}") from error
-    finally:
-        connection.close()
-    if response.status != http.client.OK:
-        raise DeviceError(f"this computer's server does not give its certificate: status {response.status}")
-    return content
