@@ -339,6 +339,13 @@ def test_a_link_that_is_opened_twice_is_explained_in_both_pages(seen: Seen, tmp_
             assert shows(first, "The run has ended") and shows(first, "opened a second time")
 
 
+def test_a_browser_too_old_for_modules_leaves_a_note(seen: Seen, tmp_path: Path) -> None:
+    with running(tmp_path) as server, tab(seen, "about:blank") as opened:
+        opened.send("Emulation.setScriptExecutionDisabled", value=True).result(20)
+        opened.send("Page.navigate", url=link(server)).result(20)
+        assert shows(opened, "If this stays here, the browser is too old")
+
+
 def test_a_run_leaves_nothing_to_complain_about_and_its_end_is_no_failure(seen: Seen, tmp_path: Path) -> None:
     with running(tmp_path) as server, tab(seen, link(server)) as opened:
         assert server.ask("open", wait_s=20)["ok"] and shows(opened, "Waiting for the computer")
