@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -78,8 +79,10 @@ class Serving:
             self._tell(f"a page is open: {caps.adapter}, {caps.driver}")
         try:
             self._do(self._choice())
-        except DeviceError as error:
+        except (DeviceError, EngineError) as error:
             self._tell(str(error))
+            with suppress(DeviceError):  # it may be the page that is gone
+                self._show(note=str(error))
 
     def _choice(self) -> Mapping[str, Any]:
         offer = self._offer
@@ -116,14 +119,10 @@ class Serving:
             sampling=Sampling(),
         )  # fmt: skip
         text = choice["prompt"]
-        try:
-            for piece in generate(self._page, request):
-                text += piece.text
-                self._show(text=text)
-            self._show(note="The text is complete.")
-        except EngineError as error:
-            self._tell(str(error))
-            self._show(note=str(error))
+        for piece in generate(self._page, request):
+            text += piece.text
+            self._show(text=text)
+        self._show(note="The text is complete.")
 
     def _show(self, **fields: Any) -> None:
         self._page.ask("show", **fields)

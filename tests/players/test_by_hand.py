@@ -25,6 +25,7 @@ from browser_runs import TIMEOUT_S, binary
 from tritmark.bench import serving
 from tritmark.bench.case import Case
 from tritmark.bench.commands.serve import shown
+from tritmark.bench.inquire import Piece, Request
 from tritmark.bench.run import run_matrix
 from tritmark.bench.serving import Offer, Serving
 from tritmark.bench.verify import Verdict
@@ -235,13 +236,20 @@ def test_a_person_measures_what_they_choose_on_the_page(person: Person, quick_ch
     desk.device.close()
 
 
-def test_a_person_lets_a_model_write_on_the_page(person: Person, quick_check: list[str], golden: Path) -> None:
+def test_a_person_lets_a_model_write_on_the_page(person: Person, golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = str(golden / "tiny-llama.tq2_0.gguf")
     assert serving.can_write(model) and not serving.can_write("synthetic:tiny")
     desk = Desk(person, offer(model, models=("synthetic:tiny", model)))
     text = desk.turn(person, prompt="a bird", format="tq2_0")
     assert "\na bird" in text and "The text is complete." in text and desk.records == []
+    monkeypatch.setattr(serving, "generate", refuse)
+    assert "the model is too large for this page" in desk.turn(person, prompt="a bird", format="tq2_0")
+    assert desk.told[-1] == "the model is too large for this page"
     desk.device.close()
+
+
+def refuse(device: Device, request: Request) -> Iterator[Piece]:
+    raise DeviceError("the model is too large for this page")
 
 
 @pytest.mark.parametrize(

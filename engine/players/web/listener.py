@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import uvicorn
@@ -60,9 +61,10 @@ class Listener:
             raise PlayerError("the server has ended") from error
 
     def tell(self, function: Callable[..., object], *arguments: object) -> None:
-        """Call ``function`` in the server's event loop, some time soon."""
+        """Call ``function`` in the server's event loop, some time soon; nothing where that has ended."""
         assert self._loop
-        self._loop.call_soon_threadsafe(function, *arguments)
+        with suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(function, *arguments)
 
     def close(self) -> None:
         """End the server; a second call does nothing."""
