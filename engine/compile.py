@@ -150,8 +150,9 @@ class Compiler:
             return target
         assert isinstance(target, Value)
         if target.role != "scratch":
-            self.keep(target)
-            return Window(target.id, 0, target.bytes)
+            whole = target.whole or target
+            self.keep(whole)
+            return Window(whole.id, target.offset, target.bytes)
         if target.id not in self.pool.holders:
             self.pool.take(target)
             self.temporary.append(target)

@@ -39,6 +39,9 @@ class Reference:
                     target[: len(array), columns : columns + array.shape[1]] = array
 
     def _array(self, value: Value, scratch: dict[str, Array]) -> Array:
+        if value.whole is not None:
+            whole = self._array(value.whole, scratch).reshape(-1)
+            return whole[value.first : value.first + value.elements].reshape(value.shape)
         home = scratch if value.role == "scratch" else self.arrays
         if value.id not in home:
             home[value.id] = np.zeros(value.shape, DTYPES[value.dtype])

@@ -75,7 +75,7 @@ class BitNet:
             return graph.add(TernaryProduct(joined), codes, f"{blk}.{'+'.join(names)}")[0]
         weights = [self.matrix(f"{blk}.{name}") for name in names]
         total = sum(weight.rows for weight in weights)
-        out = Value(f"{graph.name}.{len(graph.nodes)}.parts", (graph.tokens, total))
+        out = graph.fresh((graph.tokens, total))
         column = 0
         for weight in weights:
             op = (

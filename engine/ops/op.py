@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
 
@@ -11,6 +11,9 @@ from ..graph import Node, Value
 from ..plan import Caps, Cost
 from ..steps import StepRow
 from ..weights import Weight
+
+if TYPE_CHECKING:
+    from ..grad import Tape
 
 Array = npt.NDArray[Any]
 Shape = tuple[tuple[int, ...], str]
@@ -51,6 +54,15 @@ class Op(Protocol):
 
     def lower(self, node: Node, emit: Emitter) -> None:
         """Append the dispatches that compute ``node``."""
+
+
+class Differentiable(Op, Protocol):
+    """An op that gradients pass through."""
+
+    def vjp(self, node: Node, gradients: tuple[Value | None, ...], tape: Tape) -> None:
+        """Emit what adds to the gradients of the inputs of ``node``, given those of its outputs (None where nothing
+        came). Only ops may be emitted, and only for inputs that ``tape.needs``.
+        """
 
 
 def serves_uniform(caps: Caps, *values: Value) -> bool:

@@ -4,7 +4,12 @@ struct Step {
     position: u32,    // position of the chunk's first token
     count: u32,       // tokens in this chunk
     kv_chunks: u32,   // chunks of 128 positions that the last token attends to
-    draw: u32,        // counter of the sampler's random stream
+    draw: u32,        // counter of the step's random draws
+    share: f32,       // training: what a token's loss counts, 1 / supervised tokens of the optimiser step
+    rate: f32,        // AdamW: learning rate
+    keep: f32,        // AdamW: what decay leaves of a weight, 1 - rate * decay
+    unbias1: f32,     // AdamW: 1 / (1 - beta^t) of both moments
+    unbias2: f32,
 }
 @group(0) @binding(0) var<uniform> step: Step;
 
