@@ -53,21 +53,23 @@ class Tape:
 
 def backward(
     graph: Graph,
+    forward: Sequence[Node],
     seeds: Mapping[Value, Value],
     parameters: Mapping[Value, Value],
     recomputed: Sequence[range] = (),
 ) -> None:
-    """Append to ``graph`` what adds the gradients of ``parameters`` (parameter -> gradient) of all its nodes so far.
+    """Append to ``graph`` what adds up the gradients of ``parameters`` (parameter -> gradient) through the nodes
+    ``forward``.
 
-    ``seeds``: values with their gradients. ``recomputed``: ranges of nodes whose values are not kept but made again.
+    ``seeds``: values with their gradients. ``recomputed``: ranges of these nodes whose values are not kept but made
+    again. Nodes that made only what nobody reads are removed.
     """
-    forward = list(graph.nodes)
     tape = Tape(graph, parameters, _needed(forward, parameters), dict(seeds))
     last_of = {segment.stop - 1: segment for segment in recomputed}
     index = len(forward) - 1
     while index >= 0:
         segment = last_of.get(index, range(index, index + 1))
-        nodes = forward[segment.start : segment.stop]
+        nodes = list(forward[segment.start : segment.stop])
         if len(segment) > 1:
             nodes = _again(tape, nodes)
         for node in reversed(nodes):

@@ -5,6 +5,7 @@
 @group(0) @binding(auto) var<storage, read_write> tokens: array<u32>;     // (context)
 
 #include "lib/best.wgsl"
+#include "lib/uniform.wgsl"
 
 var<workgroup> low: array<atomic<u32>, 256>;     // low 12 bits of masses, or counts
 var<workgroup> high: array<atomic<u32>, 256>;    // the other bits
@@ -70,17 +71,6 @@ fn choose_digit(share: bool, shift: u32) {
     chosen.x |= bin << shift;
 }
 
-// 24 random bits as a number in (0, 1): pcg3d of (token, draw, seed) (Jarzynski and Olano, JCGT 9(3), 2020).
-fn uniform_draw(id: u32) -> f32 {
-    var v = vec3<u32>(id, step.draw, SEED) * 1664525u + 1013904223u;
-    v.x += v.y * v.z;
-    v.y += v.z * v.x;
-    v.z += v.x * v.y;
-    v ^= v >> vec3<u32>(16u);
-    v.x += v.y * v.z;
-    return mul(f32(v.x >> 9u) + 0.5, 1.1920928955078125e-7);
-}
-
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) thread: u32) {
     var first = Best(-3.4e38, 0u);
@@ -95,7 +85,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     for (var id = thread; id < VOCAB; id += 256u) {
         if (key(logits[id]) < least) { continue; }
         let rate = likelihood(logits[id], top);
-        winner = better(winner, Best(mul(rate, reciprocal(-logarithm(uniform_draw(id)))), id));
+        winner = better(winner, Best(mul(rate, reciprocal(-logarithm(uniform_draw(id, step.draw, SEED)))), id));
     }
     workgroupBarrier();
     let token = best_of(winner, thread);

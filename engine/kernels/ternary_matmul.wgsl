@@ -37,6 +37,20 @@ fn store(at: u32, token: u32, result_any: f32) {
     y[token * STRIDE + COLUMN + at] = result;
 }
 
+// The sums of all limbs, highest first, joined by Horner's rule to the base 256.
+fn joined_values(first_tile: u32, row: u32, tokens: u32) -> Values {
+#if LIMBED
+    var value = Values();
+    for (var limb = step.zero; limb < LIMBS; limb++) {                     // the bound hides: one copy of the product
+        let next = row_values(first_tile, row, tokens + limb * GROUPS);
+        for (var i = 0u; i < 2u * TILES; i++) { value[i] = sealed4(value[i] * 256.0 + next[i]); }
+    }
+    return value;
+#else
+    return row_values(first_tile, row, tokens);
+#endif
+}
+
 // The i-th of eight values, from two vectors.
 fn at_token(low: vec4<f32>, high: vec4<f32>, i: u32) -> f32 {
     if (i < 4u) { return low[i]; }
@@ -55,10 +69,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var second = Values();
     for (var half = step.zero; half < 2u; half++) {
         value = second;
-        second = row_values(first_tile + half, row, tokens);
+        second = joined_values(first_tile + half, row, tokens);
     }
 #else
-    let value = row_values(first_tile, row, tokens);
+    let value = joined_values(first_tile, row, tokens);
 #endif
     #for o in OUT_TILES
     {

@@ -53,7 +53,7 @@ class BitNet:
         codes = self._quantized(graph, x, f"{blk}.attn_norm")
         qkv = self._stack(graph, codes, blk, ("attn_q", "attn_k", "attn_v"))
         keys, values = self._cache(f"{blk}.keys"), self._cache(f"{blk}.values")
-        (queries,) = graph.add(RopeCache(c.heads, c.kv_heads, c.head), [qkv, self._rope(), keys, values], f"{blk}.rope")
+        (queries,) = graph.add(RopeCache(c.heads, c.kv_heads, c.head), [qkv, self.rope(), keys, values], f"{blk}.rope")
         (a,) = graph.add(Attend(c.heads, c.kv_heads, c.head, self.longest), [queries, keys, values], f"{blk}.attend")
         x = self._onto(graph, self._quantized(graph, a, f"{blk}.attn_sub_norm"), f"{blk}.attn_output", x)
         gated = self._gated(graph, self._quantized(graph, x, f"{blk}.ffn_norm"), blk)
@@ -91,8 +91,8 @@ class BitNet:
         pair = self.joined(blk, ("ffn_gate", "ffn_up"), pair=True)
         if pair is not None:
             return graph.add(TernaryProduct(pair, self.config.activation), codes, f"{blk}.ffn_gate+up")[0]
-        parts = self._stack(graph, codes, blk, ("ffn_gate", "ffn_up"))
-        return graph.add(Gate(self.config.activation), [parts], f"{blk}.gate")[0]
+        gate, up = (self._stack(graph, codes, blk, (name,)) for name in ("ffn_gate", "ffn_up"))
+        return graph.add(Gate(self.config.activation), [gate, up], f"{blk}.gate")[0]
 
     def joined(self, blk: str, names: tuple[str, ...], pair: bool = False) -> Weight | None:
         """One weight of several tensors, or None where they differ in kind or do not end on a tile."""
@@ -130,7 +130,8 @@ class BitNet:
         """A norm's weights, f32."""
         return self._constant(name, self.model.tensors[f"{name}.weight"].shape)
 
-    def _rope(self) -> Value:
+    def rope(self) -> Value:
+        """(cos, sin) of every position, as ops/rope_cache.py makes them."""
         return self._constant("rope", (self.longest, self.config.head // 2, 2))
 
     def _constant(self, name: str, shape: tuple[int, ...]) -> Value:

@@ -36,10 +36,10 @@ def norm_constants(cols: int, eps: float) -> dict[str, int | float | bool]:
     }
 
 
-def square_sums(x: Array) -> Array:
-    """Sum of squares of each row of x (M, K), in the lane order of lib/norm_lanes.wgsl."""
+def lane_sums(x: Array) -> Array:
+    """Sum of each row of x (M, K), in the lane order of lib/norm_lanes.wgsl."""
     lanes = np.zeros((x.shape[0], -(-x.shape[1] // (4 * LANES)), LANES * 4), np.float32)
-    lanes.reshape(x.shape[0], -1)[:, : x.shape[1]] = x * x
+    lanes.reshape(x.shape[0], -1)[:, : x.shape[1]] = x
     quads = exact.in_order(lanes, axis=1).reshape(x.shape[0], LANES, 4)
     groups = exact.in_order(exact.sum4(quads).reshape(-1, 16, 16), axis=2)
     return exact.in_order(groups, axis=1)
@@ -47,7 +47,7 @@ def square_sums(x: Array) -> Array:
 
 def norm_factors(x: Array, eps: float) -> Array:
     """1/sqrt(mean square + eps) of each row of x (M, K) -> (M)."""
-    return exact.inverse_sqrt(square_sums(x) * exact.f32(1.0 / x.shape[1]) + exact.f32(eps))
+    return exact.inverse_sqrt(lane_sums(x * x) * exact.f32(1.0 / x.shape[1]) + exact.f32(eps))
 
 
 @dataclass(frozen=True)

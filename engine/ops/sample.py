@@ -17,6 +17,7 @@ from ..plan import Cost
 from ..steps import StepRow
 from . import exact
 from .op import Array, Emitter, Shape
+from .uniform import uniform_draws
 
 
 @dataclass(frozen=True)
@@ -121,17 +122,3 @@ def _mass_threshold(keys: Array, masses: Array, parts: int) -> int:
             digit -= 1
         prefix |= digit << shift
     return prefix
-
-
-def uniform_draws(count: int, draw: int, seed: int) -> Array:
-    """u in (0, 1) for each token id: pcg3d of (id, draw, seed) (Jarzynski and Olano, JCGT 9(3), 2020), 23 bits."""
-    x, y, z = (
-        v * np.uint32(1664525) + np.uint32(1013904223)
-        for v in (np.arange(count, dtype=np.uint32), np.full(count, draw, np.uint32), np.full(count, seed, np.uint32))
-    )
-    x = x + y * z
-    y = y + z * x
-    z = z + x * y
-    x, y, z = (v ^ (v >> np.uint32(16)) for v in (x, y, z))
-    x = x + y * z
-    return ((x >> np.uint32(9)).astype(np.float32) + exact.f32(0.5)) * exact.f32(1.1920928955078125e-7)

@@ -7,9 +7,11 @@ token's sum of activation codes is taken off at the end.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import PlanError
 from ..formats import resident
 from ..graph import Node, Value
 from ..plan import Caps, Cost
@@ -17,7 +19,11 @@ from ..steps import StepRow
 from ..weights import TILE_ROWS, Weight
 from . import exact
 from .op import Array, Emitter, Shape, serves_uniform
-from .quantize_norm import TOKEN_TILE, QuantizeNorm, norm_constants
+from .quantize import FINE, Quantize, joined_limbs
+from .quantize_norm import TOKEN_TILE, QuantizeNorm, norm_constants, padded
+
+if TYPE_CHECKING:
+    from ..grad import Tape
 
 CPU_TILES = 8  # rows a thread on a processor: there a load costs more than a dot, so each activation serves many rows
 CPU_LANES, CPU_ROWS = 8, 32  # of the fused kernel on a processor: lanes, and most rows of a lane
@@ -38,13 +44,15 @@ class TernaryProduct:
     """(codes, scale, code sum[, residual (M, N)]) -> (M, N); with ``activation`` the weight pairs gate and up -> (M, N
     / 2).
 
-    ``stride`` and ``column`` place the result in a wider matrix (outputs are then given by the caller).
+    ``stride`` and ``column`` place the result in a wider matrix (outputs are then given by the caller). ``limbs`` as in
+    Quantize.
     """
 
     weight: Weight
     activation: str | None = None
     stride: int | None = None
     column: int = 0
+    limbs: int = 1
 
     @property
     def columns(self) -> int:
@@ -55,7 +63,7 @@ class TernaryProduct:
         return (((inputs[1].shape[0], self.columns), "f32"),)
 
     def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        q, scale = inputs[0][: step.count], inputs[1][: step.count]
+        q, scale = inputs[0].reshape(self.limbs, -1, inputs[0].shape[1])[:, : step.count], inputs[1][: step.count]
         values = self._rows(q.astype(np.float64), scale).reshape(step.count, -1, TILE_ROWS)
         if self.activation:
             values = gate(self.activation, values[:, 0::2], values[:, 1::2])
@@ -63,16 +71,27 @@ class TernaryProduct:
         return (inputs[3][: step.count] + y if len(inputs) > 3 else y,)
 
     def _rows(self, q: Array, scale: Array) -> Array:
-        """Scaled sums (M, padded rows); int32 sums are exact in float64."""
+        """Scaled sums (M, padded rows) of q (limbs, M, K); int32 sums are exact in float64."""
         trits, scales = self.weight.host_trits().astype(np.float64), self.weight.scales()
         if self.weight.scaling == "row":
-            return (q @ trits.T).astype(np.float32) * (scales[None, :] * scale[:, None])
+            return joined_limbs(q @ trits.T) * (scales[None, :] * scale[:, None])
         parts = [
-            (q[:, b * 256 : b * 256 + 256] @ trits[:, b * 256 : b * 256 + 256].T).astype(np.float32)
+            (q[..., b * 256 : b * 256 + 256] @ trits[:, b * 256 : b * 256 + 256].T).astype(np.float32)
             * scales[:, b].reshape(-1)
             for b in range(self.weight.blocks)
         ]
-        return exact.in_order(np.stack([np.zeros_like(parts[0]), *parts]), axis=0) * scale[:, None]
+        return joined_limbs(exact.in_order(np.stack([np.zeros_like(parts[0]), *parts]), axis=0)) * scale[:, None]
+
+    def vjp(self, node: Node, gradients: tuple[Value | None, ...], tape: Tape) -> None:
+        """The gradient of the values that the codes stand for, W^T dy; and of the residual, dy itself."""
+        gradient = gradients[0]
+        assert gradient is not None and self.activation is None and self.stride is None
+        if tape.needs(node.inputs[0]):
+            label = f"{node.label}.grad"
+            codes = tape.graph.add(Quantize(FINE, self.weight), [gradient], f"{label}.quantize")
+            tape.add(node.inputs[0], TransposedProduct(self.weight), codes, label)
+        for residual in filter(tape.needs, node.inputs[3:]):
+            tape.pass_on(residual, gradient, f"{node.label}.residual")
 
     def lower(self, node: Node, emit: Emitter) -> None:
         q, scale, code_sum = node.inputs[:3]
@@ -92,6 +111,9 @@ class TernaryProduct:
             "RESIDUAL": len(node.inputs) > 3,
             "UNIFORM": serves_uniform(emit.caps, q),
             "M": q.shape[0],
+            "LIMBED": self.limbs > 1,
+            "LIMBS": self.limbs,
+            "GROUPS": -(-tokens // TOKEN_TILE),
         }
         codes = {"q": q, "act_scale": scale, "act_sum": code_sum}
         buffers = {**self.buffers(node.inputs[3:], node.outputs[0], emit), **codes}
@@ -134,6 +156,66 @@ class TernaryProduct:
     def buffers(self, residual: tuple[Value, ...], y: Value, emit: Emitter) -> dict[str, object]:
         extra: dict[str, object] = {"residual": residual[0]} if residual else {}
         return {"scales": emit.scales(self.weight), "y": y, **extra}
+
+
+@dataclass(frozen=True)
+class TransposedProduct:
+    """(codes, scale, code sums of gradients, as Quantize(3, weight) makes them[, total (M, K)]) -> [total +] W^T g, (M,
+    K).
+
+    The gradient that passes back through a frozen ternary layer, from the same packed weights as the forward product.
+    """
+
+    weight: Weight
+
+    def shapes(self, inputs: tuple[Value, ...]) -> tuple[Shape, ...]:
+        tokens = inputs[1].shape[0] // Quantize(FINE, self.weight).variants
+        return (((tokens, self.weight.cols), "f32"),)
+
+    def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        weight, variants = self.weight, Quantize(FINE, self.weight).variants
+        trits = weight.host_trits().astype(np.float64)
+        codes = inputs[0].reshape(variants, FINE, -1, inputs[0].shape[1])
+        q = codes[:, :, : step.count, : len(trits)].astype(np.float64)
+        scale = inputs[1].reshape(variants, -1)[:, : step.count]
+        columns = np.array_split(trits, weight.blocks, axis=1) if variants > 1 else [trits]
+        parts = [joined_limbs(q[i] @ columns[i]) * scale[i][:, None] for i in range(variants)]
+        y = np.concatenate(parts, axis=1)[:, : weight.cols]
+        return (inputs[3][: step.count] + y if len(inputs) > 3 else y,)
+
+    def lower(self, node: Node, emit: Emitter) -> None:
+        q, scale, code_sum = node.inputs[:3]
+        weight, y, cpu = self.weight, node.outputs[0], emit.caps.kind == "cpu"
+        tokens, parts = y.shape[0], resident.KINDS[weight.kind].parts
+        windows = emit.tile_ranges(weight, 1)
+        if len(windows) > 1:
+            raise PlanError(f"{weight.id} exceeds the binding limit, and its gradient must be one sum")
+        emit.dispatch(
+            "ternary_transposed",
+            {
+                "COLS": weight.cols,
+                "BLOCKS": weight.blocks,
+                **weight.layout(emit.caps),
+                "PARTS": parts,
+                "ROW_QUADS": weight.tiles * TILE_ROWS // 4,
+                "PADDED_QUADS": padded(weight.rows) // 4,
+                "BLOCK_SCALES": weight.scaling == "block",
+                "GROUPS": -(-tokens // TOKEN_TILE),
+                "TOKENS": tokens,
+                "LANES": 16,
+                "SLICES": 2 if cpu else 8,
+                "ADDS": len(node.inputs) > 3,
+                "DOT4": DOT_FEATURE in emit.caps.language_features,
+            },
+            {"weights": windows[0][2]["weights"], "q": q, "act_scale": scale, "act_sum": code_sum, "y": y},
+            (weight.blocks * 4, -(-tokens // TOKEN_TILE), 1),
+            node.label,
+            Cost(
+                bytes=weight.bytes + FINE * tokens * weight.rows + y.bytes,
+                operations=2 * FINE * tokens * weight.rows * weight.cols,
+            ),
+            {"unpack": f"lib/unpack_{weight.kind}.wgsl"},
+        )
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def test_dense_products_of_codes(runs: Any, kind: str, step: int, single: bool, 
 
 def gate_run(gpu: Any, activation: str) -> OpRun:
     graph = Graph("op", M)
-    graph.add(Gate(activation), [given("parts", M, 2 * 70)], "gate", [result("y", M, 70)])
+    graph.add(Gate(activation), [given("g", M, 70), given("u", M, 70)], "gate", [result("y", M, 70)])
     return OpRun(gpu, graph, ROWS)
 
 
@@ -154,8 +154,8 @@ def gate_run(gpu: Any, activation: str) -> OpRun:
 @examples(activation=st.sampled_from(("silu", "relu2")), kind=kinds, step=steps, seed=seeds)
 def test_gates(runs: Any, activation: str, kind: str, step: int, seed: int) -> None:
     """Products of tiny values would be denormal, which devices may flush: those are kept to what stays normal."""
-    parts = drawn(np.random.default_rng(seed), kind, (M, 140)) * np.float32(1e10 if kind == "tiny" else 1)
-    assert runs(gate_run, activation).differing(step, {"parts": parts}) == []
+    gate, up = drawn(np.random.default_rng(seed), kind, (2, M, 70)) * np.float32(1e10 if kind == "tiny" else 1)
+    assert runs(gate_run, activation).differing(step, {"g": gate, "u": up}) == []
 
 
 HEADS, KV_HEADS, CONTEXT = 4, 2, 300

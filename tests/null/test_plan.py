@@ -94,8 +94,8 @@ DAMAGE: dict[str, tuple[Mutation, str]] = {
     "a grid beyond the limit": (lambda p, i: with_dispatch(p, i, grid=(65536 + i, 1, 1)), "grid side"),
     "an unknown program": (lambda p, i: with_step(p, i, program="train"), "unknown program"),
     "a short step": (lambda p, i: with_step(p, i, values=(0,)), "values for"),
-    "a step value that is no u32": (lambda p, i: with_step(p, i, values=(0, 1 << 32, 1, 1, 1)), "no u32"),
-    "a step without tokens": (lambda p, i: with_step(p, 0, values=(0, 0, 0, 1, 0)), "grid column count"),
+    "a step value that is no u32": (lambda p, i: with_step(p, i, values=(0, 1 << 32, *[1] * (len(p.columns) - 2))), "no u32"),
+    "a step without tokens": (lambda p, i: with_step(p, 0, values=(0, 0, 0, *[1] * (len(p.columns) - 3))), "grid column count"),
     "a probe of nothing": (lambda p, i: replace(p, probes=(Probe(name="x", slot="lost", offset=0, bytes=4),)), "lost"),
     "a probe beyond its slot": (lambda p, i: replace(p, probes=(replace(p.probes[0], offset=1 << 30),)), "outside"),
 }  # fmt: skip

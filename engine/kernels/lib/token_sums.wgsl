@@ -71,7 +71,7 @@ fn row_values(first_tile: u32, row: u32, tokens: u32) -> Values {
 #if !BLOCK_SCALES
     for (var half = 0u; half < 2u; half++) {
         let first = tokens * 8u + half * 4u;
-        let last = step.count - 1u;
+        let last = tokens / GROUPS * GROUPS * 8u + step.count - 1u;     // of this limb
         let code_sum = vec4<i32>(act_sum[min(first, last)], act_sum[min(first + 1u, last)], act_sum[min(first + 2u, last)],
             act_sum[min(first + 3u, last)]);                              // codes are trit + 1
         #for t in TILES

@@ -1,0 +1,116 @@
+"""LoRA (Hu et al. 2021, arXiv 2106.09685): which projections get a low-rank pair, and where its numbers lie.
+
+y = W x + (alpha / rank) B (A x) with A (rank, in) and B (out, rank). A starts uniform in +-1/sqrt(in), each matrix from
+a stream of its own, B at zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ..errors import PlanError
+from ..graph import Value
+from .config import Config
+
+MODULES = {
+    "attn_q": "attn_q", "attn_k": "attn_k", "attn_v": "attn_v", "attn_o": "attn_output",
+    "ffn_gate": "ffn_gate", "ffn_up": "ffn_up", "ffn_down": "ffn_down", "output": "output",
+}  # fmt: skip
+ALL = "all"
+MOST_RANK = 1024
+ALIGNMENT = 64  # elements: a binding begins at a multiple of 256 bytes
+
+
+@dataclass(frozen=True)
+class Lora:
+    """What an adapter is. ``modules``: names of MODULES, or "all"."""
+
+    rank: int = 8
+    alpha: float = 16.0
+    modules: tuple[str, ...] = (ALL,)
+    dropout: float = 0.0
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.modules if name not in (*MODULES, ALL)]
+        if unknown or not self.modules:
+            named = ", ".join(unknown) or "(none)"
+            raise PlanError(f"LoRA module {named} is unknown; use {' '.join(MODULES)} or {ALL}")
+        if not 1 <= self.rank <= MOST_RANK:
+            raise PlanError(f"LoRA rank {self.rank} is outside 1..{MOST_RANK}")
+        if not 0 <= self.dropout < 1:
+            raise PlanError(f"dropout {self.dropout} is outside 0..1 (1 left out)")
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+    def pairs(self, config: Config) -> Iterator[tuple[str, int, int]]:
+        """(tensor without ".weight", out, in) of each adapted projection, in the order of the layers."""
+        wanted = {tensor for module, tensor in MODULES.items() if {module, ALL} & set(self.modules)}
+        for layer in range(config.layers):
+            for name, rows, cols in config.linear_shapes():
+                if name in wanted:
+                    yield f"blk.{layer}.{name}", rows, cols
+        if "output" in self.modules and config.tied:
+            raise PlanError("this model's head is its embedding and cannot be adapted; leave out the module output")
+        if "output" in wanted and not config.tied:
+            yield "output", config.vocabulary, config.embedding
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Named matrices side by side in one value, each at an aligned place; gradients and moments lie alike."""
+
+    shapes: dict[str, tuple[int, ...]]
+    firsts: dict[str, int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        first = 0
+        for name, shape in self.shapes.items():
+            self.firsts[name] = first
+            elements = 1
+            for side in shape:
+                elements *= side
+            first += -(-elements // ALIGNMENT) * ALIGNMENT
+        self.firsts[""] = first
+
+    @property
+    def elements(self) -> int:
+        return self.firsts[""]
+
+    @cached_property
+    def weights(self) -> Value:
+        return Value("parameters", (self.elements,), role="state")
+
+    @cached_property
+    def gradients(self) -> Value:
+        return Value("gradients", (self.elements,), role="state")
+
+    @cached_property
+    def moments(self) -> tuple[Value, Value]:
+        first, second = (Value(f"moments.{i}", (self.elements,), role="state") for i in (1, 2))
+        return first, second
+
+    @cached_property
+    def parts(self) -> dict[str, Value]:
+        """Each matrix as a part of the whole."""
+        return {name: self._part(self.weights, name) for name in self.shapes}
+
+    @cached_property
+    def gradient_of(self) -> dict[Value, Value]:
+        return {part: self._part(self.gradients, name) for name, part in self.parts.items()}
+
+    def _part(self, whole: Value, name: str) -> Value:
+        return Value(f"{whole.id}.{name}", self.shapes[name], role="state", whole=whole, first=self.firsts[name])
+
+
+def lora_parameters(lora: Lora, config: Config) -> Parameters:
+    """The pairs of an adapter by the names that its file gives them."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, rows, cols in lora.pairs(config):
+        shapes[f"{name}.weight.lora_a"] = (lora.rank, cols)
+        shapes[f"{name}.weight.lora_b"] = (rows, lora.rank)
+    return Parameters(shapes)
