@@ -28,11 +28,15 @@ def finished(trace: Trace) -> Trace:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """What a player needs to run: the Plan, and the model and format that its weight files are made from."""
+    """What a player needs to run: the Plan, and the model and format that its weight files are made from.
+
+    ``files``: GGUF files that other slots are filled from, by the prefix of these slots' names (models/source.py).
+    """
 
     plan: Plan
     model: str
     format: str
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,9 @@ class PlayerSession(ABC):
     def load(self, bundle: Bundle) -> Loaded:
         path = Path(self._folder.name) / "plan.json"
         path.write_text(json.dumps(bundle.plan.to_json()), encoding="utf-8")
-        answer = self.ask("load", plan=str(path), model=bundle.model, format=bundle.format)
+        answer = self.ask(
+            "load", plan=str(path), model=bundle.model, format=bundle.format, files=dict(bundle.files)
+        )
         return Loaded(
             load_ns=answer["load_ns"],
             compile_ns=answer["compile_ns"],

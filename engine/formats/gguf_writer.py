@@ -5,9 +5,7 @@ The file appears under its name only when complete; a write that fails leaves no
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from ..errors import FormatError
 from .blocks import TERNARY, row_bytes
 from .model import Model
 from .ternary import repack
+from .whole_file import written_whole
 
 FILE_TYPES = {"tq1_0": 36, "tq2_0": 37}  # general.file_type
 Progress = Callable[[str, int, int], None]  # tensor name, tensors written, tensors in all
@@ -27,17 +26,7 @@ def write_gguf(model: Model, path: Path, type_: str, progress: Progress | None =
     """Write ``model`` to ``path`` with its ternary tensors as ``type_`` (tq1_0 or tq2_0) and all others as they are."""
     if type_ not in TERNARY:
         raise FormatError(f"cannot write {type_} models; choose one of {', '.join(TERNARY)}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        _write(model, partial, type_, progress)
-        os.replace(partial, path)
-    except OSError as error:
-        reason = error.strerror or "the disk is full"  # NumPy reports a short write without an error number
-        raise FormatError(f"cannot write {path}: {reason}; check the folder and its free space") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-    return path
+    return written_whole(path, lambda partial: _write(model, partial, type_, progress))
 
 
 def _write(model: Model, path: Path, type_: str, progress: Progress | None) -> None:

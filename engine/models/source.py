@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import FormatError
 from ..formats.blocks import dense
-from ..formats.model import Model
+from ..formats.model import Model, open_model, tensor_info
 from ..ops.rope_cache import rope_table
 from ..plan import Slot
 from ..weights import Weight, as_bytes
@@ -21,10 +22,14 @@ from .config import read_config
 
 @dataclass(frozen=True)
 class Source:
-    """Weights of ``model`` held as ``resident`` ("tq1_0" or "tq2_0"), by slot."""
+    """Weights of ``model`` held as ``resident`` ("tq1_0" or "tq2_0"), by slot; and f32 tensors of ``files``.
+
+    The slot "PREFIX/TENSOR" is that tensor of the file with that prefix: adapters, and the state of a checkpoint.
+    """
 
     model: Model
     resident: str
+    files: Mapping[str, Model] = field(default_factory=dict)
 
     @cached_property
     def _net(self) -> BitNet:
@@ -32,7 +37,12 @@ class Source:
 
     def parts(self, slot: Slot) -> Iterator[npt.NDArray[np.uint8]]:
         """The content of a weight slot, in pieces."""
-        if slot.id == "rope":
+        prefix, slash, tensor = slot.id.partition("/")
+        if slash and prefix in self.files:
+            file = self.files[prefix]
+            info = tensor_info(file, tensor)
+            yield as_bytes(dense(file.packed(tensor), info.type, info.cols))
+        elif slot.id == "rope":
             yield as_bytes(self._rope(slot.bytes))
         elif slot.id.endswith(".scales"):
             yield as_bytes(self._weight(slot.id.removesuffix(".scales")).scales())
@@ -62,3 +72,8 @@ class Source:
         if weight is None:
             raise FormatError(f"{self.model.name} cannot fill the slot {name}; the plan was made for another model")
         return weight
+
+
+def open_files(paths: Mapping[str, str]) -> dict[str, Model]:
+    """The GGUF files that slots beside the model's are filled from, by prefix."""
+    return {prefix: open_model(str(Path(path))) for prefix, path in paths.items()}

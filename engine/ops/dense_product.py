@@ -8,6 +8,7 @@ added in order.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +17,12 @@ from ..plan import Cost
 from ..steps import StepRow
 from ..weights import TILE_ROWS, Weight
 from . import exact
+from .dense_transposed import DenseTransposed
 from .op import Array, Emitter, Shape, serves_uniform
 from .quantize_norm import padded
+
+if TYPE_CHECKING:
+    from ..grad import Tape
 
 CPU_SHAPE = (16, 8)  # lanes, rows a lane: what a few vectors read together are whole neighbouring cache lines
 ROWS_AT_ONCE = 4096  # of the reference, to bound its memory
@@ -60,6 +65,12 @@ class DenseProduct:
         if self.codes:
             y = y * (self.weight.scales()[None, : self.weight.rows] * inputs[1][:rows, None])
         return (inputs[3][:rows] + y if len(inputs) > 3 else y,)
+
+    def vjp(self, node: Node, gradients: tuple[Value | None, ...], tape: Tape) -> None:
+        gradient = gradients[0]
+        assert gradient is not None and not self.codes
+        if tape.needs(node.inputs[0]):
+            tape.add(node.inputs[0], DenseTransposed(self.weight), [gradient], f"{node.label}.grad")
 
     def lower(self, node: Node, emit: Emitter) -> None:
         weight, tokens = self.weight, node.outputs[0].shape[0]

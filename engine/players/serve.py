@@ -1,7 +1,7 @@
 """The wgpu player as a process that is asked by JSON lines (json_lines.py).
 
-Requests: ``adapters``; ``open`` (adapter); ``load`` (plan, model, format); ``play`` (first, last, timing); ``read``
-(slot, offset, bytes); ``close``.
+Requests: ``adapters``; ``open`` (adapter); ``load`` (plan, model, format, files); ``play`` (first, last, timing);
+``read`` (slot, offset, bytes); ``close``.
 A WebGPU library may abort the process it is in, so hosts keep it out of theirs.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import PlayerError
 from ..formats.model import open_model
-from ..models.source import Source
+from ..models.source import Source, open_files
 from ..plan import Plan
 from .gpu import Gpu, adapters, open_gpu
 from .json_lines import Answer, Answering, own_stdout
@@ -45,7 +45,8 @@ class Player(Answering):
         self._close_session()
         plan = Plan.from_json(json.loads(Path(request["plan"]).read_text()))
         resident = request["format"].rpartition(">")[2]
-        session = load(self._gpu, plan, Source(open_model(request["model"]), resident))
+        source = Source(open_model(request["model"]), resident, open_files(request.get("files", {})))
+        session = load(self._gpu, plan, source)
         self._session = session
         return {
             "load_ns": session.load_ns,

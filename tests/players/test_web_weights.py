@@ -110,7 +110,7 @@ def whole(image: WeightImage) -> bytes:
 
 
 def image_of(plan: Plan, folder: Path, resident: str = "tq1_0", model: Any = None) -> WeightImage:
-    return WeightImage(plan, model or open_model(MODEL), resident, folder)
+    return WeightImage(plan, Source(model or open_model(MODEL), resident), folder)
 
 
 def names(folder: Path) -> list[str]:
@@ -142,21 +142,16 @@ def test_another_model_format_or_layout_gets_an_image_of_its_own(plan: Plan, tmp
     assert len(names(folder)) == 4
 
 
-class SlowSource:
-    """Stands in for Source: gives a slot's bytes when it is let."""
+def slow(plan: Plan, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[WeightImage, list[str], list[Slot]]:
+    """An image whose source gives a slot's bytes, all alike, when it is let."""
+    allowed: list[str] = []
 
-    def __init__(self, slots: list[str]) -> None:
-        self.slots = slots
-
-    def parts(self, slot: Slot) -> Iterator[np.ndarray[Any, Any]]:
-        while slot.id not in self.slots:
+    def parts(self: Source, slot: Slot) -> Iterator[np.ndarray[Any, Any]]:
+        while slot.id not in allowed:
             time.sleep(0.005)
         yield np.full(slot.bytes, len(slot.id), np.uint8)
 
-
-def slow(plan: Plan, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[WeightImage, list[str], list[Slot]]:
-    allowed: list[str] = []
-    monkeypatch.setattr(weights, "Source", lambda model, resident: SlowSource(allowed))
+    monkeypatch.setattr(Source, "parts", parts)
     return image_of(plan, folder), allowed, [slot for slot in plan.slots if slot.ranges]
 
 

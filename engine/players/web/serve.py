@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from ...errors import PlayerError
 from ...formats.model import open_model
+from ...models.source import Source, open_files
 from ...plan import Plan, Trace, validate
 from ..json_lines import Answer, Answering, own_stdout
 from .mailbox import Mailbox, Message
@@ -80,7 +81,8 @@ class Server(Answering):
         validate(plan, run.mailbox.caps)
         model, resident = open_model(request["model"]), request["format"].rpartition(">")[2]
         self._drop_bundle()
-        run.bundle = bundle = Bundle(plan, WeightImage(plan, model, resident, self._images))
+        source = Source(model, resident, open_files(request.get("files", {})))
+        run.bundle = bundle = Bundle(plan, WeightImage(plan, source, self._images))
         try:
             answer = self._ask(
                 "load", plan=f"plan/{bundle.hash}", weights="weights/", model=request["model"], format=request["format"]

@@ -48,15 +48,15 @@ class Window:
 
 
 class WeightImage:
-    """The weights of ``plan``, made from ``model`` held as ``resident``, in a file in ``folder``.
+    """The weights of ``plan``, made by ``source``, in a file in ``folder``.
 
     ``failure`` is the line that tells why it will never be whole.
     """
 
-    def __init__(self, plan: Plan, model: Model, resident: str, folder: Path) -> None:
+    def __init__(self, plan: Plan, source: Source, folder: Path) -> None:
         self.failure: str | None = None
         self.finished = False
-        self._plan, self._source, self._folder = plan, Source(model, resident), folder
+        self._plan, self._source, self._folder = plan, source, folder
         self._starts: dict[str, int] = {}  # weight file -> its offset in the image
         self.bytes = 0
         for file, size in plan.files.items():
@@ -64,7 +64,7 @@ class WeightImage:
             self.bytes += size
         parts = (part for slot in plan.slots for part in slot.ranges)
         self._windows = {part: Window(self._starts[part.file] + part.offset, part.bytes) for part in parts}
-        self._path = folder / f"{_key(plan, model, resident)}.weights"
+        self._path = folder / f"{_key(plan, source)}.weights"
         self._lock = threading.Lock()
         self._file: int | None
         self._part: Path | None = None
@@ -215,10 +215,11 @@ def _allocate(file: int, size: int) -> None:
     os.ftruncate(file, size)
 
 
-def _key(plan: Plan, model: Model, resident: str) -> str:
-    """Names the content: which model, held how, and where the Plan puts each slot."""
+def _key(plan: Plan, source: Source) -> str:
+    """Names the content: which model, held how, which files beside it, and where the Plan puts each slot."""
     places = [(s.id, r.file, r.offset, r.bytes) for s in plan.slots for r in s.ranges]
-    content = [_identity(model), resident, list(plan.files.items()), places]
+    files = {prefix: _identity(file) for prefix, file in source.files.items()}
+    content = [_identity(source.model), source.resident, files, list(plan.files.items()), places]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:40]
 
 

@@ -1,0 +1,157 @@
+"""Product of two f32 matrices that training makes and changes: LoRA's factors, and gradients of them.
+
+A sum over K, by definition as in dense_product.py: in each block of 256 terms four interleaved sums, joined (0 + 1) +
+(2 + 3); blocks added in order. Two kernels do it, by shape: what workgroups and threads divide among them are tiles of
+the result or, where that is small, blocks of the terms. The bits are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import PlanError
+from ..graph import Node, Value
+from ..plan import Caps, Cost
+from ..steps import StepRow
+from . import exact
+from .op import Array, Emitter, Shape
+
+if TYPE_CHECKING:
+    from ..grad import Tape
+
+BLOCK = 256
+LANES, ITEMS = 8, 4  # of a tile: threads along a side, and results of a thread along a side
+SLICES, CPU_SLICES = 8, 2  # most blocks that a workgroup of matmul_rows adds up at once
+FILLING_TILES, CPU_FILLING_TILES = 128, 4  # tiles of a result that give a device enough work
+
+
+def block_sums(a: Array, b: Array) -> Iterator[Array]:
+    """The sums (M, N) of each block of terms of a (M, K) b (K, N), in order."""
+    for first in range(0, a.shape[1], BLOCK):
+        left, right = a[:, first : first + BLOCK].T, b[first : first + BLOCK]
+        sums = np.zeros((4, a.shape[0], b.shape[1]), np.float32)
+        for quad in range(0, len(left), 4):
+            products = left[quad : quad + 4, :, None] * right[quad : quad + 4, None, :]
+            sums[: len(products)] += products
+        yield (sums[0] + sums[1]) + (sums[2] + sums[3])
+
+
+@dataclass(frozen=True)
+class MatMul:
+    """(a, b[, total (M, N)]) -> [total +] scale op(a) op(b), (M, N), where op(a) is (M, K) and op(b) (K, N).
+
+    op(a) is ``a``, or with ``transpose_a`` its transpose. ``tokens`` names the dimension of which only the step's
+    tokens exist: "m" (rows of the result), "k" (terms of the sums) or "" (neither).
+    """
+
+    transpose_a: bool = False
+    transpose_b: bool = False
+    scale: float = 1.0
+    tokens: str = ""
+
+    def __post_init__(self) -> None:
+        if self.tokens not in ("m", "k", ""):
+            raise PlanError(f"tokens of a MatMul are its dimension m, k or none, not {self.tokens!r}")
+
+    def sides(self, inputs: tuple[Value, ...]) -> tuple[int, int, int]:
+        """M, N and K."""
+        (rows, terms), (depth, columns) = inputs[0].shape, inputs[1].shape
+        rows, terms = (terms, rows) if self.transpose_a else (rows, terms)
+        depth, columns = (columns, depth) if self.transpose_b else (depth, columns)
+        if terms != depth:
+            raise PlanError(f"a product of {rows} x {terms} and {depth} x {columns} does not exist")
+        return rows, columns, terms
+
+    def shapes(self, inputs: tuple[Value, ...]) -> tuple[Shape, ...]:
+        rows, columns, _ = self.sides(inputs)
+        return (((rows, columns), "f32"),)
+
+    def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        a = inputs[0].T if self.transpose_a else inputs[0]
+        b = inputs[1].T if self.transpose_b else inputs[1]
+        if self.tokens == "m":
+            a = a[: step.count]
+        elif self.tokens == "k":
+            a, b = a[:, : step.count], b[: step.count]
+        total = np.zeros((a.shape[0], b.shape[1]), np.float32)
+        for block in block_sums(a, b):
+            total = total + block
+        y = total * exact.f32(self.scale)
+        return (inputs[2][: len(y)] + y if len(inputs) > 2 else y,)
+
+    def vjp(self, node: Node, gradients: tuple[Value | None, ...], tape: Tape) -> None:
+        """Of op(a) it is scale g op(b)^T, of op(b) scale op(a)^T g. The total's is g itself, its own value."""
+        g = gradients[0]
+        assert g is not None
+        a, b = node.inputs[:2]
+        if tape.needs(a):
+            if self.transpose_a:
+                op, factors = MatMul(self.transpose_b, True, self.scale, self._tokens("k", "n")), [b, g]
+            else:
+                op, factors = MatMul(False, not self.transpose_b, self.scale, self._tokens("m", "n")), [g, b]
+            tape.add(a, op, factors, f"{node.label}.grad_a")
+        if tape.needs(b):
+            if self.transpose_b:
+                op, factors = MatMul(True, self.transpose_a, self.scale, self._tokens("n", "m")), [g, a]
+            else:
+                op, factors = MatMul(not self.transpose_a, False, self.scale, self._tokens("k", "m")), [a, g]
+            tape.add(b, op, factors, f"{node.label}.grad_b")
+
+    def _tokens(self, rows: str, terms: str) -> str:
+        """``tokens`` of a product whose rows and terms are these dimensions of this one."""
+        return {rows: "m", terms: "k"}.get(self.tokens, "")
+
+    def lower(self, node: Node, emit: Emitter) -> None:
+        rows, columns, terms = self.sides(node.inputs)
+        a, b = node.inputs[:2]
+        whole_quads = terms % 4 == 0 and self.tokens != "k"
+        constants: dict[str, int | float | bool] = {
+            "M": rows,
+            "N": columns,
+            "K": terms,
+            "SCALE": float(self.scale),
+            "TRANSPOSE_A": self.transpose_a,
+            "TRANSPOSE_B": self.transpose_b,
+            "A_QUADS": whole_quads and not self.transpose_a,
+            "B_QUADS": whole_quads and self.transpose_b,
+            "TOKEN_ROWS": self.tokens == "m",
+            "TOKEN_TERMS": self.tokens == "k",
+            "ADDS": len(node.inputs) > 2,
+        }
+        kernel, shape, grid = self._shape(rows, columns, terms, emit.caps)
+        emit.dispatch(
+            kernel,
+            {**constants, **shape},
+            {"a": a, "b": b, "y": node.outputs[0]},
+            grid,
+            node.label,
+            Cost(bytes=a.bytes + b.bytes + node.outputs[0].bytes, operations=2 * rows * columns * terms),
+        )
+
+    def _shape(
+        self, rows: int, columns: int, terms: int, caps: Caps
+    ) -> tuple[str, dict[str, int | float | bool], tuple[int, int, int]]:
+        """The kernel, its shape and its grid."""
+        cpu = caps.kind == "cpu"
+        tiles = tile_grid(rows, columns)
+        if tiles[0] * tiles[1] >= (CPU_FILLING_TILES if cpu else FILLING_TILES):
+            return "matmul_tiled", {**tile_shape()}, tiles
+        side = (4, 8) if self.transpose_b or columns < 32 else (1, 32)  # what 32 threads read together is contiguous
+        slices = min(CPU_SLICES if cpu else SLICES, -(-terms // BLOCK))
+        shape: dict[str, int | float | bool] = {"ROWS": side[0], "COLUMNS": side[1], "SLICES": slices}
+        return "matmul_rows", shape, (-(-columns // side[1]), -(-rows // side[0]), 1)
+
+
+def tile_shape() -> dict[str, int]:
+    """Constants of lib/product_tile.wgsl."""
+    return {"LANES": LANES, "ITEMS": ITEMS, "RESULTS": ITEMS * ITEMS}
+
+
+def tile_grid(rows: int, columns: int) -> tuple[int, int, int]:
+    """Workgroups of lib/product_tile.wgsl that cover a result."""
+    side = LANES * ITEMS
+    return -(-columns // side), -(-rows // side), 1
