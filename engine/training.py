@@ -114,12 +114,12 @@ def compile_lora(
     optimiser: Optimiser | None = None,
     activation: str | None = None,
     fine: bool = False,
-    recomputed: int = 0,
+    recomputed: int | None = None,
 ) -> Compiled:
     """A fine-tuning run; probes "adapter" and "losses" (of each micro-batch).
 
     ``fine``: activations of 22 bits instead of int8. ``recomputed``: layers, from the first on, that keep only their
-    input.
+    input and are computed again on the way back; all unless told otherwise.
     """
     run = _Run(model, fmt, lora, batches, course, caps, optimiser or Optimiser(), activation, fine, recomputed)
     return run.compiled()
@@ -139,12 +139,13 @@ class _Run:
         optimiser: Optimiser,
         activation: str | None,
         fine: bool,
-        recomputed: int,
+        recomputed: int | None,
     ) -> None:
         self.config = config = read_config(model, activation)
         _check(batches, config.vocabulary)
         self.lora, self.batches, self.caps = lora, batches, caps
-        self.optimiser, self.recomputed = optimiser, recomputed
+        self.optimiser = optimiser
+        self.recomputed = config.layers if recomputed is None else recomputed
         longest = int((batches.spans[..., 1] - batches.spans[..., 0]).max())
         if longest > config.context:
             raise PlanError(f"a document of {longest} tokens exceeds the model's context of {config.context}")

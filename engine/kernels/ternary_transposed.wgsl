@@ -9,11 +9,10 @@
 @group(0) @binding(auto) var<storage, read> act_sum: array<i32>;          // [variant][limb][M]
 @group(0) @binding(auto) var<storage, read_write> y: array<f32>;          // (M, K)
 
-const LIMBS: u32 = 3u;
 const WG: u32 = LANES * SLICES;
-alias Sums = array<vec4<i32>, 24>;                                        // [limb][column][8 tokens]
+alias Sums = array<vec4<i32>, SUMS>;                                      // [limb][column][8 tokens]
 
-var<workgroup> total: array<atomic<i32>, LANES * 96u>;
+var<workgroup> total: array<atomic<i32>, LANES * SUMS * 4u>;
 
 // The same two-bit code of four rows in each byte, as a byte a row.
 fn spread(codes: u32) -> u32 {
@@ -22,9 +21,9 @@ fn spread(codes: u32) -> u32 {
 }
 
 // Four columns of four neighbouring rows: a word a column, a byte a row.
-fn columns_of(first: u32, part: u32, l: u32) -> vec4<u32> {
-    let packed = quad_in(loaded(first)[part], l) | (quad_in(loaded(first + 1u)[part], l) << 2u)
-        | (quad_in(loaded(first + 2u)[part], l) << 4u) | (quad_in(loaded(first + 3u)[part], l) << 6u);
+fn columns_of(first: u32, part: u32, place: u32) -> vec4<u32> {
+    let packed = quad_in(loaded(first)[part], place) | (quad_in(loaded(first + 1u)[part], place) << 2u)
+        | (quad_in(loaded(first + 2u)[part], place) << 4u) | (quad_in(loaded(first + 3u)[part], place) << 6u);
     return vec4<u32>(spread(packed & 255u), spread((packed >> 8u) & 255u), spread((packed >> 16u) & 255u), spread(packed >> 24u));
 }
 
@@ -37,15 +36,17 @@ fn sums_of(block: u32, place: vec2<u32>, group: u32, slice: u32) -> Sums {
     for (var rows = slice; rows < ROW_QUADS; rows += SLICES) {
         let first = ((rows / 8u * BLOCKS + block) * LOADS + place.x / PARTS) * 32u + rows % 8u * 4u;
         let w = columns_of(first, place.x % PARTS, place.y);
-        for (var limb = 0u; limb < LIMBS; limb++) {
+        #for limb in LIMBS
+        {
             let at = (((group + limb * GROUPS) * PADDED_QUADS) + rows) * 2u;
             let low = q[at];
             let high = q[at + 1u];
-            for (var c = 0u; c < 4u; c++) {
-                sum[limb * 8u + c * 2u] += dots(w[c], low);
-                sum[limb * 8u + c * 2u + 1u] += dots(w[c], high);
-            }
+            #for c in COLUMNS
+            sum[limb * 8u + c * 2u] += dots(w[c], low);
+            sum[limb * 8u + c * 2u + 1u] += dots(w[c], high);
+            #end
         }
+        #end
     }
     return sum;
 }
@@ -54,7 +55,7 @@ fn sums_of(block: u32, place: vec2<u32>, group: u32, slice: u32) -> Sums {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let tokens = group.y;
     if (tokens * 8u >= step.count) { return; }
-    for (var i = thread; i < LANES * 96u; i += WG) { atomicStore(&total[i], 0); }
+    for (var i = thread; i < LANES * SUMS * 4u; i += WG) { atomicStore(&total[i], 0); }
     let lane = thread % LANES;
     let block = group.x / (64u / LANES);
     let quad = group.x % (64u / LANES) * LANES + lane;
@@ -65,9 +66,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
     let sum = sums_of(block, place_of(quad), variant * LIMBS * GROUPS + tokens, thread / LANES);
     workgroupBarrier();
-    for (var i = 0u; i < 24u; i++) {
-        for (var t = 0u; t < 4u; t++) { atomicAdd(&total[(i * 4u + t) * LANES + lane], sum[i][t]); }
-    }
+    #for i in SUMS
+    #for t in COLUMNS
+    atomicAdd(&total[(i * 4u + t) * LANES + lane], sum[i][t]);
+    #end
+    #end
     workgroupBarrier();
     for (var item = thread; item < LANES * 32u; item += WG) { store(item, variant, tokens, block * 256u + quad / LANES * LANES * 4u); }
 }

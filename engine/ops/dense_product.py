@@ -18,6 +18,7 @@ from ..steps import StepRow
 from ..weights import TILE_ROWS, Weight
 from . import exact
 from .dense_transposed import DenseTransposed
+from .matmul import tile_grid, tile_shape
 from .op import Array, Emitter, Shape, serves_uniform
 from .quantize_norm import padded
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..grad import Tape
 
 CPU_SHAPE = (16, 8)  # lanes, rows a lane: what a few vectors read together are whole neighbouring cache lines
+MANY_TOKENS = 32  # from here on tiles of the result pay
 ROWS_AT_ONCE = 4096  # of the reference, to bound its memory
 
 
@@ -73,6 +75,41 @@ class DenseProduct:
             tape.add(node.inputs[0], DenseTransposed(self.weight), [gradient], f"{node.label}.grad")
 
     def lower(self, node: Node, emit: Emitter) -> None:
+        if not self.codes and node.outputs[0].shape[0] >= MANY_TOKENS:
+            self._lower_many(node, emit)
+        else:
+            self._lower_few(node, emit)
+
+    def _lower_many(self, node: Node, emit: Emitter) -> None:
+        """Tiles of tokens and rows, so that a weight is unpacked once for many tokens."""
+        weight, x, y = self.weight, node.inputs[0], node.outputs[0]
+        tokens = y.shape[0]
+        constants = {
+            "M": tokens,
+            "N": weight.rows,
+            "K": weight.cols,
+            "BLOCKS": weight.blocks,
+            **weight.layout(emit.caps),
+            "TRANSPOSE_A": False,
+            "A_QUADS": True,
+            **tile_shape(),
+        }
+        for first, tiles, window in emit.tile_ranges(weight, 1):
+            rows = tiles * TILE_ROWS
+            emit.dispatch(
+                "dense_matmul",
+                constants,
+                {**window, "a": x, "y": y},
+                tile_grid(tokens, rows),
+                f"{node.label}@{first}" if first else node.label,
+                Cost(
+                    bytes=tiles * weight.tile_bytes + tokens * (weight.cols + rows) * 4,
+                    operations=2 * tokens * rows * weight.cols,
+                ),
+                {"dense": f"lib/dense_{weight.kind}.wgsl"},
+            )
+
+    def _lower_few(self, node: Node, emit: Emitter) -> None:
         weight, tokens = self.weight, node.outputs[0].shape[0]
         lanes, items = CPU_SHAPE if emit.caps.kind == "cpu" else (TILE_ROWS, 1)
         constants = {

@@ -11,7 +11,7 @@ from ..plan import DispatchTime, Plan, StepTime
 from .gpu import Gpu
 from .ledger import Ledger
 
-MOST_QUERIES = 4096
+MOST_QUERIES = 4096  # of a query set, by WebGPU; more passes take more sets
 
 
 class Clock:
@@ -23,25 +23,26 @@ class Clock:
         self.timing, self.steps = timing, steps
         self._gpu, self._ledger = gpu, ledger
         self._passes: list[tuple[int, str]] = []
-        self._queries: Any = None
+        self._sets: list[Any] = []
         if timing == "wall":
             return
         if "timestamp-query" not in gpu.caps.features:
             raise PlayerError(f"{gpu.caps.adapter} has no timestamp-query; use timing wall")
         passes = sum(1 if timing == "step" else len(plan.programs[plan.steps[s].program]) for s in steps)
-        if 2 * passes > MOST_QUERIES:
-            raise PlayerError(f"{passes} timed passes exceed {MOST_QUERIES // 2}; play fewer steps at once")
-        self._queries = gpu.device.create_query_set(type="timestamp", count=2 * passes)
+        self._sets = [
+            gpu.device.create_query_set(type="timestamp", count=min(MOST_QUERIES, 2 * passes - first))
+            for first in range(0, 2 * passes, MOST_QUERIES)
+        ]
 
     def next_pass(self, step: int, label: str) -> dict[str, Any]:
         """Keyword arguments of the next begin_compute_pass."""
-        if self._queries is None:
+        if not self._sets:
             return {}
-        index = 2 * len(self._passes)
+        at, index = divmod(2 * len(self._passes), MOST_QUERIES)
         self._passes.append((step, label))
         return {
             "timestamp_writes": {
-                "query_set": self._queries,
+                "query_set": self._sets[at],
                 "beginning_of_pass_write_index": index,
                 "end_of_pass_write_index": index + 1,
             }
@@ -49,7 +50,7 @@ class Clock:
 
     def collect(self, times: list[StepTime], launches: list[DispatchTime]) -> None:
         """Append what was measured."""
-        if self._queries is None:
+        if not self._sets:
             times.extend(StepTime(step=step, end_ns=None) for step in self.steps)
             return
         ticks = self._read()
@@ -73,7 +74,9 @@ class Clock:
         usage = wgpu.BufferUsage.QUERY_RESOLVE | wgpu.BufferUsage.COPY_SRC
         resolved = self._ledger.create("timestamps", count * 8, "staging", usage)
         encoder = self._gpu.device.create_command_encoder()
-        encoder.resolve_query_set(self._queries, 0, count, resolved, 0)
+        for at, queries in enumerate(self._sets):
+            first = at * MOST_QUERIES
+            encoder.resolve_query_set(queries, 0, min(MOST_QUERIES, count - first), resolved, first * 8)
         self._gpu.device.queue.submit([encoder.finish()])
         raw = np.frombuffer(self._ledger.read(resolved, 0, count * 8), "<u8")
         self._ledger.destroy(resolved)

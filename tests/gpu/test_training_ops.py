@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import given as examples
 from hypothesis import strategies as st
-from made_models import MadeModel, add_ternary
+from made_models import MadeModel, add_ternary, dense_rows
 from op_runs import KINDS, OpRun, drawn, given, result
 
 from tritmark.engine.graph import Graph
 from tritmark.engine.ops.adamw import CHUNK, AdamW, GradientNorm
 from tritmark.engine.ops.add import Add
+from tritmark.engine.ops.dense_product import DenseProduct
 from tritmark.engine.ops.dropout import Dropout
 from tritmark.engine.ops.gate import GateGrad
 from tritmark.engine.ops.quantize import Quantize
@@ -164,3 +165,22 @@ def test_optimiser_steps(runs: Any, clips: bool, kind: str, step: int, seed: int
     run = runs(update_run, 0.5 if clips else 1e9, clips)
     differing = run.differing(step, data)
     assert [name for name in differing if kind != "nan" or name not in ("norm", "log")] == []
+
+
+MANY = 40  # tokens, enough for the tiled kernel of the head, and no multiple of its tile
+
+
+def head_run(gpu: Any, type_: str) -> OpRun:
+    model, shape = MadeModel("op"), (70, 512 if type_ == "q6_k" else 352)
+    model.add("w.weight", shape, type_, dense_rows(np.random.default_rng(7), shape, type_))
+    weight = Weight("w", model, ("w.weight",), type_, *shape, scaling="none")
+    graph = Graph("op", MANY)
+    graph.add(DenseProduct(weight), [given("x", MANY, shape[1])], "head", [result("y", MANY, 70)])
+    return OpRun(gpu, graph, [StepRow("op", 0, count, 0) for count in (33, MANY)], {"w": weight})
+
+
+@few
+@examples(type_=st.sampled_from(("f16", "q6_k")), kind=kinds, step=st.integers(0, 1), seed=seeds)
+def test_the_output_head_of_many_tokens(runs: Any, type_: str, kind: str, step: int, seed: int) -> None:
+    data = {"x": drawn(np.random.default_rng(seed), kind, (MANY, 512 if type_ == "q6_k" else 352))}
+    assert runs(head_run, type_).differing(step, data) == []

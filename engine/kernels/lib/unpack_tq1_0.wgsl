@@ -19,18 +19,19 @@ fn opened(word: u32) -> vec2<u32> {
     return vec2<u32>(word & 0x00FF00FFu, (word >> 8u) & 0x00FF00FFu);
 }
 
-// The l-th quad of a word, without those before it.
-fn quad_in(word: u32, l: u32) -> u32 {
-    var power = 1u;
-    for (var i = 0u; i < l; i++) { power *= 3u; }
-    return quad_of(shown((opened(word) * power) & vec2<u32>(0x00FF00FFu)));
+// One quad of a word without those before it, by the place that place_of() gives.
+fn quad_in(word: u32, place: u32) -> u32 {
+    return quad_of(shown((opened(word) * place) & vec2<u32>(0x00FF00FFu)));
 }
 
-// The word that holds a run of four columns (0..63 of the block), and which of its quads that is.
+// The word that holds a run of four columns (0..63 of the block), and its place there: 3^l for the l-th quad.
 fn place_of(quad: u32) -> vec2<u32> {
-    if (quad < 40u) { return vec2<u32>(quad % 8u, quad / 8u); }
-    if (quad < 60u) { return vec2<u32>(8u + quad % 4u, (quad - 40u) / 4u); }
-    return vec2<u32>(12u, quad - 60u);
+    var place = vec2<u32>(12u, quad - 60u);
+    if (quad < 60u) { place = vec2<u32>(8u + quad % 4u, (quad - 40u) / 4u); }
+    if (quad < 40u) { place = vec2<u32>(quad % 8u, quad / 8u); }
+    var power = 1u;
+    for (var l = 0u; l < place.y; l++) { power *= 3u; }
+    return vec2<u32>(place.x, power);
 }
 
 // The last word's fifth digit is 0 and adds nothing.

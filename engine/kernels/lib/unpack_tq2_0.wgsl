@@ -17,14 +17,14 @@ fn opened(word: u32) -> vec2<u32> {
     return vec2<u32>(word, 0u);
 }
 
-// The l-th quad of a word, without those before it.
-fn quad_in(word: u32, l: u32) -> u32 {
-    return (word >> (2u * l)) & 0x03030303u;
+// One quad of a word without those before it, by the place that place_of() gives.
+fn quad_in(word: u32, place: u32) -> u32 {
+    return (word >> place) & 0x03030303u;
 }
 
-// The word that holds a run of four columns (0..63 of the block), and which of its quads that is.
+// The word that holds a run of four columns (0..63 of the block), and its place there: bit 2 l for the l-th quad.
 fn place_of(quad: u32) -> vec2<u32> {
-    return vec2<u32>(quad / 32u * 8u + quad % 8u, quad / 8u % 4u);
+    return vec2<u32>(quad / 32u * 8u + quad % 8u, quad / 8u % 4u * 2u);
 }
 
 // Which run of four columns (of the block's 64) the l-th quad of word w holds.
