@@ -55,10 +55,14 @@ class _Pool:
 
 @dataclass
 class Compiler:
-    """Collects what the programs of one Plan share: weights, persistent values, scratch, modules."""
+    """Collects what the programs of one Plan share: weights, persistent values, scratch, modules.
+
+    ``filled``: persistent values whose id begins so are filled from a file, like weights.
+    """
 
     caps: Caps
     image: Image
+    filled: str | None = None
     modules: dict[str, str] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
     ranges: list[tuple[int, int]] = field(default_factory=list)
@@ -161,7 +165,8 @@ class Compiler:
     def keep(self, value: Value) -> None:
         """Give a persistent value its own slot."""
         if value.id not in self.slots:
-            ranges = (self.image.reserve(value.id, value.bytes),) if value.role == "weight" else ()
+            from_file = value.role == "weight" or (self.filled is not None and value.id.startswith(self.filled))
+            ranges = (self.image.reserve(value.id, value.bytes),) if from_file else ()
             self.slots[value.id] = Slot(
                 id=value.id, bytes=value.bytes, role=value.role, inline=value.inline, ranges=ranges
             )

@@ -1,7 +1,7 @@
 """Training as Plans: a frozen ternary model, an adapter, data and a schedule become programs, steps and probes.
 
-The programs: ``start`` draws the adapter's first numbers, ``train`` adds the gradients of one micro-batch, ``update``
-makes an optimiser step of them, ``evaluate`` writes the loss of a micro-batch that is not learnt from.
+The programs: ``start`` clears the state and draws the adapter's first numbers, ``train`` adds the gradients of one
+micro-batch, ``update`` makes an optimiser step of them, ``evaluate`` only writes the loss of a micro-batch.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from .graph import Graph, Value
 from .inference import Compiled, Format
 from .models.bitnet import BitNet
 from .models.config import read_config
-from .models.lora import Lora, lora_parameters
+from .models.lora import STATE, Lora, lora_parameters
 from .models.trainable import Batches, Trainable
 from .ops.adamw import AdamW, GradientNorm
 from .ops.quantize import FINE
 from .ops.uniform import Uniform, stream_seed
+from .ops.zeros import Zeros
 from .plan import Caps, Probe
 from .steps import StepRow
 from .weights import Image
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 U32 = npt.NDArray[np.uint32]
 UNLABELLED = 0xFFFFFFFF
-STATE = ("parameters", "moments.1", "moments.2")  # slots that a checkpoint holds
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,18 @@ def compile_lora(
     activation: str | None = None,
     fine: bool = False,
     recomputed: int | None = None,
+    resumed: str | None = None,
 ) -> Compiled:
     """A fine-tuning run; probes "adapter" and "losses" (of each micro-batch).
 
+    The slots "state/..." are all that goes on from one optimiser step to the next.
+
     ``fine``: activations of 22 bits instead of int8. ``recomputed``: layers, from the first on, that keep only their
-    input and are computed again on the way back; all unless told otherwise.
+    input and are computed again on the way back; all unless told otherwise. ``resumed``: SHA-256 of the file with the
+    prefix "state" that these slots are filled from; the steps before it need not be played.
     """
-    run = _Run(model, fmt, lora, batches, course, caps, optimiser or Optimiser(), activation, fine, recomputed)
+    optimiser = optimiser or Optimiser()
+    run = _Run(model, fmt, lora, batches, course, caps, optimiser, activation, fine, recomputed, resumed)
     return run.compiled()
 
 
@@ -140,6 +145,7 @@ class _Run:
         activation: str | None,
         fine: bool,
         recomputed: int | None,
+        resumed: str | None,
     ) -> None:
         self.config = config = read_config(model, activation)
         _check(batches, config.vocabulary)
@@ -149,7 +155,8 @@ class _Run:
         longest = int((batches.spans[..., 1] - batches.spans[..., 0]).max())
         if longest > config.context:
             raise PlanError(f"a document of {longest} tokens exceeds the model's context of {config.context}")
-        self.image = Image(model, f"{fmt.resident}/lora/{longest}")
+        self.image = Image(model, f"{fmt.resident}/lora/{longest}" + (f"/{resumed}" if resumed else ""))
+        self.resumed = resumed is not None
         self.parameters = lora_parameters(lora, config)
         net = BitNet(model, config, fmt.resident, longest)
         self.trainable = Trainable(net, lora, self.parameters, FINE if fine else 1, longest)
@@ -165,7 +172,7 @@ class _Run:
             )
         )
         self.losses, self.norms, self.held_out = (
-            Value(name, (max(1, sum(row.program == program for row in self.rows)),), role="output")
+            Value(f"{STATE}/{name}", (max(1, sum(row.program == program for row in self.rows)),), role="output")
             for name, program in (("losses", "train"), ("norms", "update"), ("held_out", "evaluate"))
         )
 
@@ -175,6 +182,10 @@ class _Run:
         return graph
 
     def _start(self, graph: Graph) -> None:
+        """A run may be played again from here: nothing is left of the one before."""
+        p = self.parameters
+        for value in (p.weights, p.gradients, *p.moments, self.losses, self.norms, self.held_out):
+            graph.add(Zeros(), [value], f"{value.id}.zeros")
         for name, part in self.parameters.parts.items():
             if name.endswith(".lora_a"):
                 bound = part.shape[1] ** -0.5
@@ -199,7 +210,7 @@ class _Run:
     def compiled(self) -> Compiled:
         names = list(dict.fromkeys(row.program for row in self.rows))
         graphs = {name: self.graph(name) for name in names}
-        compiler = Compiler(self.caps, self.image)
+        compiler = Compiler(self.caps, self.image, filled=f"{STATE}/" if self.resumed else None)
         programs = {name: compiler.program(graph) for name, graph in graphs.items()}
         probes = [
             Probe(name=name, slot=slot.id, offset=0, bytes=slot.bytes)
@@ -215,3 +226,18 @@ def _check(batches: MicroBatches, vocabulary: int) -> None:
     largest = int(batches.tokens.max())
     if largest >= vocabulary:
         raise PlanError(f"token {largest} is outside 0..{vocabulary - 1}; the data was made with another tokenizer")
+
+
+def slot_of(name: str) -> str:
+    """The slot that holds the run's ``name``: "parameters", "moments.1", "losses", "norms", "held_out"."""
+    return f"{STATE}/{name}"
+
+
+def step_rows(rows: Sequence[StepRow]) -> list[range]:
+    """The rows of each optimiser step: its micro-batches, the update, and the evaluation after it."""
+    ends = [
+        at + 1
+        for at, row in enumerate(rows)
+        if row.program in ("update", "evaluate") and (at + 1 == len(rows) or rows[at + 1].program == "train")
+    ]
+    return [range(first, end) for first, end in zip([1, *ends], ends, strict=False)]

@@ -20,6 +20,7 @@ MODULES = {
 }  # fmt: skip
 ALL = "all"
 MOST_RANK = 1024
+STATE = "state"  # prefix of the slots that a checkpoint holds
 ALIGNMENT = 64  # elements: a binding begins at a multiple of 256 bytes
 
 
@@ -83,7 +84,7 @@ class Parameters:
 
     @cached_property
     def weights(self) -> Value:
-        return Value("parameters", (self.elements,), role="state")
+        return Value(f"{STATE}/parameters", (self.elements,), role="state")
 
     @cached_property
     def gradients(self) -> Value:
@@ -91,7 +92,7 @@ class Parameters:
 
     @cached_property
     def moments(self) -> tuple[Value, Value]:
-        first, second = (Value(f"moments.{i}", (self.elements,), role="state") for i in (1, 2))
+        first, second = (Value(f"{STATE}/moments.{i}", (self.elements,), role="state") for i in (1, 2))
         return first, second
 
     @cached_property
@@ -104,7 +105,8 @@ class Parameters:
         return {part: self._part(self.gradients, name) for name, part in self.parts.items()}
 
     def _part(self, whole: Value, name: str) -> Value:
-        return Value(f"{whole.id}.{name}", self.shapes[name], role="state", whole=whole, first=self.firsts[name])
+        id = f"{whole.id.removeprefix(f'{STATE}/')}.{name}"
+        return Value(id, self.shapes[name], role="state", whole=whole, first=self.firsts[name])
 
 
 def lora_parameters(lora: Lora, config: Config) -> Parameters:
