@@ -15,3 +15,7 @@ class PlanError(EngineError):
 
 class PlayerError(EngineError):
     """A player could not load or run a Plan."""
+
+
+class DataError(EngineError):
+    """A file to learn from cannot be read, or holds nothing that can be learnt."""

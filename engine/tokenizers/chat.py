@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import FormatError
 
 TIMEOUT_S = 10.0  # a template takes milliseconds; the start of Python 0.1 s, more on a busy machine
+TOGETHER = 256  # conversations that one process renders
 KEY = "tokenizer.chat_template"
 COMMAND = [sys.executable, "-P", "-m", "tritmark.engine.tokenizers.template_process"]
 
@@ -24,7 +25,24 @@ def render_chat(template: str, messages: Sequence[Mapping[str, str]], **variable
 
     FormatError where the template is not valid, refuses these messages, or takes more than it may.
     """
-    request = {"template": template, "variables": {"messages": [dict(message) for message in messages], **variables}}
+    return _rendered(template, [{"messages": [dict(message) for message in messages], **variables}])[0]
+
+
+def render_chats(
+    template: str, conversations: Sequence[tuple[Sequence[Mapping[str, str]], bool]], **variables: Any
+) -> list[str]:
+    """The texts of many (messages, add_generation_prompt), by one process for every ``TOGETHER`` of them."""
+    each = [
+        {"messages": [dict(message) for message in messages], "add_generation_prompt": prompt, **variables}
+        for messages, prompt in conversations
+    ]
+    return [
+        text for first in range(0, len(each), TOGETHER) for text in _rendered(template, each[first : first + TOGETHER])
+    ]
+
+
+def _rendered(template: str, variables: Sequence[Mapping[str, Any]]) -> list[str]:
+    request = {"template": template, "variables": variables}
     advice = "use a plain prompt"
     try:
         done = subprocess.run(COMMAND, input=json.dumps(request), capture_output=True, text=True, timeout=TIMEOUT_S)
@@ -36,4 +54,4 @@ def render_chat(template: str, messages: Sequence[Mapping[str, str]], **variable
         raise FormatError(f"{KEY} made its process end with exit status {done.returncode}; {advice}") from None
     if "error" in answer:
         raise FormatError(f"{KEY} failed: {answer['error']}")
-    return str(answer["text"])
+    return list(answer["texts"])

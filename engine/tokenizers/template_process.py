@@ -1,7 +1,7 @@
-"""The process that runs one chat template: a JSON request on standard input, a JSON answer on standard output.
+"""The process that runs a chat template: a JSON request on standard input, a JSON answer on standard output.
 
-Request ``{"template": text, "variables": {...}}``; answer ``{"text": ...}`` or ``{"error": "one line"}``. Time is the
-parent's to limit; here are the limits on memory and on the length of the text.
+Request ``{"template": text, "variables": [{...}, ...]}``; answer ``{"texts": [...]}`` or ``{"error": "one line"}``.
+Time is the parent's to limit; here are the limits on memory and on the length of a text.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def _limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
 
 
-def answer(request: dict[str, Any]) -> dict[str, str]:
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        return {"text": render(request["template"], request["variables"])}
+        return {"texts": [render(request["template"], variables) for variables in request["variables"]]}
     except Exception as error:  # a template can raise anything
         line = " ".join(f"{type(error).__name__}: {error}".split())
         return {"error": line[:ERROR_MAX]}

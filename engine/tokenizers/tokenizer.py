@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from ..errors import FormatError
 from .byte_pairs import BytePairs
 from .chat import KEY as CHAT_TEMPLATE
-from .chat import render_chat
+from .chat import render_chat, render_chats
 from .spm import Spm
 from .stream import TextStream
 from .vocabulary import PREFIX, Kind, Vocabulary, is_utf8, read_flag, read_vocabulary
@@ -53,7 +53,7 @@ class Tokenizer:
         self._starts = _marks(metadata, "bos", vocabulary.bos_id, default=vocabulary.bos_id is not None)
         self._ends = _marks(metadata, "eos", vocabulary.eos_id, default=False)
         self._template = _chat_template(metadata)
-        self.bos_id, self.eos_ids = vocabulary.bos_id, vocabulary.eos_ids
+        self.bos_id, self.eos_id, self.eos_ids = vocabulary.bos_id, vocabulary.eos_id, vocabulary.eos_ids
 
     @property
     def vocab_size(self) -> int:
@@ -64,13 +64,16 @@ class Tokenizer:
         """Whether ``chat`` and ``encode_chat`` have a format to write; False for 1bitLLM's models."""
         return self._template is not None
 
-    def encode(self, text: str, add_special: bool = True, parse_special: bool = True) -> list[int]:
+    def encode(
+        self, text: str, add_special: bool = True, parse_special: bool = True, goes_on: bool = False
+    ) -> list[int]:
         """Token ids of ``text``. ``add_special``: with the BOS and EOS the file asks for. ``parse_special``: "<s>" and
-        the like in ``text`` are the special tokens; otherwise they are letters (user-defined tokens always match)."""
+        the like in ``text`` are the special tokens; otherwise they are letters (user-defined tokens always match).
+        ``goes_on``: ``text`` continues one that was encoded before it."""
         if not is_utf8(text):
             raise FormatError("the text is not valid Unicode (it holds a lone surrogate); give it as UTF-8")
         ids = list(self._starts) if add_special else []
-        opens = True  # SentencePiece puts a space before the text's first word, and before the first after a special
+        opens = not goes_on  # SentencePiece puts a space before the first word, and before the first after a special
         for part in self._split(text, parse_special):
             if isinstance(part, str):
                 ids += self._family.encode(" " + part if opens and self._family.space_prefix else part)
@@ -94,8 +97,18 @@ class Tokenizer:
         ``encode_chat``. FormatError where the model has no template, or the template refuses."""
         if self._template is None:
             raise FormatError(f"the model has no chat format ({CHAT_TEMPLATE} is missing); use a plain prompt")
-        marks = {"bos_token": self._token_text(self.bos_id), "eos_token": self._token_text(self._vocabulary.eos_id)}
-        return render_chat(self._template, messages, add_generation_prompt=add_generation_prompt, **marks)
+        return render_chat(
+            self._template, messages, add_generation_prompt=add_generation_prompt, **self._chat_marks()
+        )
+
+    def _chat_marks(self) -> dict[str, str]:
+        return {"bos_token": self._token_text(self.bos_id), "eos_token": self._token_text(self.eos_id)}
+
+    def chats(self, conversations: Sequence[tuple[Sequence[Mapping[str, str]], bool]]) -> list[str]:
+        """``chat`` of many (messages, add_generation_prompt), which takes little longer than of one."""
+        if self._template is None:
+            raise FormatError(f"the model has no chat format ({CHAT_TEMPLATE} is missing); use plain text")
+        return render_chats(self._template, conversations, **self._chat_marks())
 
     def encode_chat(self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> list[int]:
         """Token ids of ``chat``, with BOS once, whether or not the template writes it."""

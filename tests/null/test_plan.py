@@ -65,6 +65,11 @@ def bound_twice(plan: Plan, index: int) -> Plan:
     return with_dispatch(plan, index, bindings=(*bindings, replace(written, access="read")))
 
 
+def filled(plan: Plan, *values: int) -> tuple[int, ...]:
+    """The values of a step: these, then ones."""
+    return (*values, *[1] * (len(plan.columns) - len(values)))
+
+
 DAMAGE: dict[str, tuple[Mutation, str]] = {
     "another format": (lambda p, i: replace(p, format=p.format + 1), "format"),
     "a feature nobody has": (lambda p, i: replace(p, features=(*p.features, "telepathy")), "telepathy"),
@@ -94,8 +99,8 @@ DAMAGE: dict[str, tuple[Mutation, str]] = {
     "a grid beyond the limit": (lambda p, i: with_dispatch(p, i, grid=(65536 + i, 1, 1)), "grid side"),
     "an unknown program": (lambda p, i: with_step(p, i, program="train"), "unknown program"),
     "a short step": (lambda p, i: with_step(p, i, values=(0,)), "values for"),
-    "a step value that is no u32": (lambda p, i: with_step(p, i, values=(0, 1 << 32, *[1] * (len(p.columns) - 2))), "no u32"),
-    "a step without tokens": (lambda p, i: with_step(p, 0, values=(0, 0, 0, *[1] * (len(p.columns) - 3))), "grid column count"),
+    "a step value that is no u32": (lambda p, i: with_step(p, i, values=filled(p, 0, 1 << 32)), "no u32"),
+    "a step without tokens": (lambda p, i: with_step(p, 0, values=filled(p, 0, 0, 0)), "grid column count"),
     "a probe of nothing": (lambda p, i: replace(p, probes=(Probe(name="x", slot="lost", offset=0, bytes=4),)), "lost"),
     "a probe beyond its slot": (lambda p, i: replace(p, probes=(replace(p.probes[0], offset=1 << 30),)), "outside"),
 }  # fmt: skip
