@@ -29,15 +29,26 @@ _NAME = re.compile(r"step-(\d{8})\.gguf")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file, the optimiser steps done in it, and what the run was told."""
+    """A file, the optimiser steps done in it, what the run was told, and what it remembers beside its state."""
 
     path: Path
     step: int
     settings: Mapping[str, Any]
+    memory: Mapping[str, Any]
     sha256: str
 
+    def vector(self, name: str) -> np.ndarray[Any, Any]:
+        """A tensor of the state, f32."""
+        return GgufFile(self.path).packed(name).view("<f4").reshape(-1)
 
-def save(folder: Path, step: int, settings: Mapping[str, Any], state: Mapping[str, np.ndarray[Any, Any]]) -> Path:
+
+def save(
+    folder: Path,
+    step: int,
+    settings: Mapping[str, Any],
+    state: Mapping[str, np.ndarray[Any, Any]],
+    memory: Mapping[str, Any] | None = None,
+) -> Path:
     """Write ``state`` (f32 vectors by slot name) as the checkpoint of ``step`` and remove all but the newest ones."""
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -47,6 +58,7 @@ def save(folder: Path, step: int, settings: Mapping[str, Any], state: Mapping[st
             writer.add_type(KIND)
             writer.add_uint32("training.step", step)
             writer.add_string("training.settings", json.dumps(settings, sort_keys=True))
+            writer.add_string("training.memory", json.dumps(memory or {}, sort_keys=True))
             for name, array in state.items():
                 writer.add_tensor(name, array.astype("<f4", copy=False))
             writer.write_header_to_file()
@@ -82,7 +94,8 @@ def read(path: Path) -> Checkpoint:
     step, settings = file.metadata.get("training.step"), file.metadata.get("training.settings")
     if not isinstance(step, int) or not isinstance(settings, str):
         raise FormatError(f"{path} does not say which step it is of; it is damaged")
-    return Checkpoint(path, step, json.loads(settings), file.sha256)
+    memory = json.loads(str(file.metadata.get("training.memory", "{}")))
+    return Checkpoint(path, step, json.loads(settings), memory, file.sha256)
 
 
 def check(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> None:

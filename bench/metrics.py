@@ -30,7 +30,7 @@ class Metrics:
         self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def add(self, line: dict[str, Any]) -> None:
-        """Append a line: ``step``, ``loss``, and ``held_out_loss`` where it was evaluated."""
+        """Append a line: ``step``, its ``loss``, and ``held_out_loss`` where it was evaluated; step 0 has no loss."""
         self._take(line)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -55,7 +55,8 @@ class Metrics:
         return found
 
     def _take(self, line: dict[str, Any]) -> None:
-        self.losses.append((line["step"], line["loss"]))
+        if "loss" in line:
+            self.losses.append((line["step"], line["loss"]))
         if "held_out_loss" in line:
             self.held_out.append((line["step"], line["held_out_loss"]))
 

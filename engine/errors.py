@@ -19,3 +19,7 @@ class PlayerError(EngineError):
 
 class DataError(EngineError):
     """A file to learn from cannot be read, or holds nothing that can be learnt."""
+
+
+class TrainingError(EngineError):
+    """A training run cannot go on; what was learnt before is kept."""

@@ -57,6 +57,11 @@ class MicroBatches:
         """Tokens of a micro-batch."""
         return int(self.tokens.shape[1])
 
+    def tokens_of(self, indices: Sequence[int]) -> int:
+        """Tokens of some micro-batches, padding (documents of one token, which teach nothing) left out."""
+        spans = self.spans[list(indices)]
+        return int((spans[..., 1] - spans[..., 0] > 1).sum())
+
     def supervised(self, indices: Sequence[int]) -> int:
         """Labelled tokens of some micro-batches."""
         return int((self.labels[list(indices)] != UNLABELLED).sum())
@@ -75,7 +80,7 @@ class Optimiser:
 @dataclass(frozen=True)
 class Course:
     """What a run learns from, in order: an optimiser step for each of ``steps`` (indices of its micro-batches), and the
-    steps (1-based) after which the held-out micro-batches are evaluated.
+    steps (1-based; 0 is before the first) after which the held-out micro-batches are evaluated.
     """
 
     steps: Sequence[Sequence[int]]
@@ -83,8 +88,11 @@ class Course:
     evaluated: frozenset[int] = frozenset()
 
     def rows(self, batches: MicroBatches, optimiser: Optimiser) -> Iterator[StepRow]:
-        micro = evaluations = 0
+        micro = 0
+        evaluations = iter(range(len(self.evaluated) * batches.held_out))
         yield StepRow("start", 0, 1, 0)
+        if 0 in self.evaluated:
+            yield from _evaluation(batches, evaluations)
         for step, indices in enumerate(self.steps, 1):
             share = 1 / max(1, batches.supervised(indices))
             for index in indices:
@@ -96,11 +104,15 @@ class Course:
                 unbias1=1 / (1 - optimiser.beta1**step), unbias2=1 / (1 - optimiser.beta2**step),
             )  # fmt: skip
             if step in self.evaluated:
-                held_out = range(batches.learnt, len(batches.tokens))
-                share = 1 / max(1, batches.supervised(held_out))
-                for index in held_out:
-                    yield StepRow("evaluate", index * batches.size, batches.size, evaluations, share)
-                    evaluations += 1
+                yield from _evaluation(batches, evaluations)
+
+
+def _evaluation(batches: MicroBatches, draws: Iterator[int]) -> Iterator[StepRow]:
+    """Rows that write the losses of the held-out micro-batches; together they are their mean loss."""
+    held_out = range(batches.learnt, len(batches.tokens))
+    share = 1 / max(1, batches.supervised(held_out))
+    for index in held_out:
+        yield StepRow("evaluate", index * batches.size, batches.size, next(draws), share)
 
 
 def compile_lora(
@@ -233,11 +245,10 @@ def slot_of(name: str) -> str:
     return f"{STATE}/{name}"
 
 
-def step_rows(rows: Sequence[StepRow]) -> list[range]:
-    """The rows of each optimiser step: its micro-batches, the update, and the evaluation after it."""
-    ends = [
-        at + 1
-        for at, row in enumerate(rows)
-        if row.program in ("update", "evaluate") and (at + 1 == len(rows) or rows[at + 1].program == "train")
-    ]
-    return [range(first, end) for first, end in zip([1, *ends], ends, strict=False)]
+def step_rows(rows: Sequence[StepRow]) -> tuple[range, list[range]]:
+    """The rows before the first optimiser step, and those of each: its micro-batches, the update, the evaluation."""
+    programs = [row.program for row in rows]
+    begin = programs.index("train")
+    firsts = [at for at in range(begin, len(rows)) if programs[at] == "train" and programs[at - 1] != "train"]
+    ends = [*firsts[1:], len(rows)]
+    return range(begin), [range(first, end) for first, end in zip(firsts, ends, strict=True)]

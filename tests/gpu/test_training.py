@@ -20,7 +20,7 @@ from tritmark.engine.training import compile_lora, slot_of, step_rows
 
 LORA = Lora(rank=4, dropout=0.1)
 BATCHES = random_batches(4, 20, 70, held_out=1)
-STEPS = course([[0], [1, 2], [2]], evaluated=(2,))
+STEPS = course([[0], [1, 2], [2]], evaluated=(0, 2))
 STATE = ("parameters", "moments.1", "moments.2", "losses", "norms", "held_out")
 FAMILIES = {
     "silu": Recipe(layers=2),
@@ -61,7 +61,7 @@ def test_a_run_gives_the_bytes_of_the_reference_in_both_formats(gpu: Any, family
 def test_a_run_resumed_from_a_checkpoint_ends_as_if_it_had_never_stopped(gpu: Any, tmp_path: Path) -> None:
     model = open_model("synthetic:tiny")
     whole = compiled(gpu, model)
-    steps = step_rows(whole.rows)
+    _, steps = step_rows(whole.rows)
     session = load(gpu, whole.plan, Source(model, "tq2_0"))
     session.play(0, steps[1].stop)
     half = {name: np.frombuffer(data, "<f4") for name, data in state(session).items()}
