@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from command_runs import last, tritmark
 
 from tritmark.results.store import read
 
 pytestmark = pytest.mark.usefixtures("gpu")
-
-
-def tritmark(*arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tritmark.bench.cli", *map(str, arguments)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert ended.returncode == status, ended.stderr
-    return ended
-
-
-def last(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return found
 
 
 def test_logits_have_the_digest_of_their_file_and_do_not_depend_on_the_format(tmp_path: Path) -> None:
