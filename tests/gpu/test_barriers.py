@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from made_models import Recipe, made_model
+from training_runs import course, random_batches
 
 from tritmark.engine.inference import Sampling, compile_generation, parse_format
+from tritmark.engine.models.lora import Lora
 from tritmark.engine.models.source import Source
 from tritmark.engine.plan import Plan
 from tritmark.engine.players.wgpu_player import Session, load
+from tritmark.engine.training import compile_lora
 
 # Wide enough that workgroups have several subgroups on any hardware; within one no race need show.
 MODEL = made_model(Recipe(embedding=2048, heads=32, feed_forward=2048, vocabulary=512))
+SMALL = made_model(Recipe())
 PROMPT = [(7 * i + 3) % 512 for i in range(150)]  # long enough for attention to have two chunks
 RUNS = 5
 BARRIER = "workgroupBarrier();"
@@ -32,6 +36,22 @@ KERNELS = {
     "argmax": "winner.id",
     "sample": "fn choose_digit",
 }
+TRAINING_KERNELS = {
+    "quantize": "fn largest(",
+    "ternary_transposed": "fn columns_of(",
+    "rmsnorm_grad": "fn pulled(",
+    "square_sums": "fn squared(",
+    "gradient_norm": "norm_log[",
+    "self_attend": "fn group_largest(",
+    "self_attend_query_grad": "var<workgroup> slope",
+    "self_attend_key_grad": "fn item_row(",
+    "matmul_tiled": "let along = vec2<u32>(",
+    "matmul_rows": "fn block_total(",
+    "dense_matmul": "let term = quad +",
+    "dense_transposed": "transpose(mat4x4",
+    "cross_entropy": "fn top_of(",
+    "loss_total": "history[step.draw] =",
+}
 # Those whose race an NVIDIA H200 shows every time; the others' subgroups happen to arrive together there.
 RACING = {"quantize_norm", "rmsnorm", "ternary_matvec", "attend_split", "sample"}
 
@@ -42,15 +62,21 @@ def plan_of(gpu: Any, kernel: str) -> Plan:
     return compile_generation(MODEL, parse_format("tq2_0"), PROMPT, 3, gpu.caps, sampling=sampling).plan
 
 
-def without_barriers(plan: Plan, kernel: str) -> Plan:
-    """``plan`` with the barriers of ``kernel`` taken out, hashed again so that players accept it."""
+def training_plan(gpu: Any) -> Plan:
+    """A step that contains every kernel of training, tiled ones included."""
+    batches = random_batches(1, 48, 70)
+    return compile_lora(SMALL, parse_format("tq2_0"), Lora(), batches, course([[0]]), gpu.caps).plan
+
+
+def without_barriers(plan: Plan, marks: Sequence[str]) -> Plan:
+    """``plan`` with the barriers of some kernels taken out, hashed again so that players accept it."""
     renamed = {}
     for key, text in plan.modules.items():
-        if KERNELS[kernel] in text:
+        if any(mark in text for mark in marks):
             assert BARRIER in text
             changed = re.sub(r"workgroupUniformLoad\(&(\w+)\)", r"\1", text.replace(BARRIER, ""))
             renamed[key] = (hashlib.sha256(changed.encode()).hexdigest(), changed)
-    assert renamed, f"no module of the plan is {kernel}"
+    assert all(any(mark in text for _, text in renamed.values()) for mark in marks), "a kernel is not in the plan"
     programs = {name: tuple(replace(d, module=renamed.get(d.module, (d.module,))[0]) for d in dispatches)
                 for name, dispatches in plan.programs.items()}  # fmt: skip
     modules = dict(renamed.get(key, (key, text)) for key, text in plan.modules.items())
@@ -73,7 +99,8 @@ def test_the_table_of_kernels_with_barriers_is_complete() -> None:
         own = (FOLDER / path).read_text()
         return own + "".join(text(inner) for inner in re.findall(r'#include "(lib/[^"]+)"', own))
 
-    assert {path.stem for path in FOLDER.glob("*.wgsl") if BARRIER in text(path.name)} == set(KERNELS)
+    with_barriers = {path.stem for path in FOLDER.glob("*.wgsl") if BARRIER in text(path.name)}
+    assert with_barriers == {*KERNELS, *TRAINING_KERNELS}
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -83,10 +110,23 @@ def test_a_kernel_without_barriers_is_noticed(gpu: Any, kernel: str) -> None:
     hardware that interleaves subgroups freely shows it.
     """
     plan = plan_of(gpu, kernel)
-    edited = without_barriers(plan, kernel)
+    edited = without_barriers(plan, [KERNELS[kernel]])
     assert edited.hash != plan.hash and edited.shader_hash != plan.shader_hash
     racing = list(played(load(gpu, edited, Source(MODEL, "tq2_0"))))
     assert all(found.keys() == {"tokens", "logits"} for found in racing)
     if gpu.caps.kind != "cpu" and kernel in RACING:
         exact = next(played(load(gpu, plan, Source(MODEL, "tq2_0"))))
         assert any(found != exact for found in racing)
+
+
+def test_training_without_barriers_is_noticed(gpu: Any) -> None:
+    """All kernels at once on a software GPU, as above; one at a time on hardware, where their sum must be noticed."""
+    plan = training_plan(gpu)
+    marks = list(TRAINING_KERNELS.values())
+    edits = [marks] if gpu.caps.kind == "cpu" else [[mark] for mark in marks]
+    exact = next(played(load(gpu, plan, Source(SMALL, "tq2_0"))))
+    noticed = [
+        any(found != exact for found in played(load(gpu, without_barriers(plan, edit), Source(SMALL, "tq2_0"))))
+        for edit in edits
+    ]
+    assert gpu.caps.kind == "cpu" or any(noticed)
