@@ -14,6 +14,7 @@ import numpy as np
 from tritmark.devices.base import Bundle, Device, Session, finished
 from tritmark.engine import inference
 from tritmark.engine.formats.model import Model, open_model
+from tritmark.engine.models.adapters import open_adapters
 from tritmark.engine.ops.sample import Sampling
 from tritmark.engine.tokenizers import load_tokenizer
 
@@ -28,16 +29,22 @@ def own_format(model: Model) -> str:
 
 
 def logits(
-    device: Device, spec: str, format: str | None, tokens: Sequence[int], out: Path | None, activation: str | None
+    device: Device,
+    spec: str,
+    format: str | None,
+    tokens: Sequence[int],
+    out: Path | None,
+    activation: str | None,
+    loras: Sequence[str] = (),
 ) -> dict[str, Any]:
     """``digest`` (SHA-256 of float32 (positions, vocabulary), little endian) and, with ``out``, that array as .npy."""
     if out is not None and not out.parent.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "no such folder", str(out.parent))
     model = open_model(spec)
-    fmt = inference.parse_format(format or own_format(model))
+    fmt, adapters = inference.parse_format(format or own_format(model)), open_adapters(loras, model)
     with device.session() as session:
-        compiled = inference.compile_logits(model, tokens, fmt, session.caps, activation=activation)
-        session.load(Bundle(plan=compiled.plan, model=spec, format=str(fmt)))
+        compiled = inference.compile_logits(model, tokens, fmt, session.caps, activation=activation, adapters=adapters)
+        session.load(Bundle(plan=compiled.plan, model=spec, format=str(fmt), files=adapters.files))
         trace = finished(session.play(0, len(compiled.plan.steps)))
         probe = next(probe for probe in compiled.plan.probes if probe.name == "logits")
         vocabulary = probe.bytes // 4 // len(tokens)
@@ -51,7 +58,10 @@ def logits(
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to continue, a text or token ids, and by how many tokens at most. ``chat``: the text is a user's message."""
+    """What to continue, a text or token ids, and by how many tokens at most. ``chat``: the text is a user's message.
+
+    ``loras``: adapters, as engine/models/adapters.py reads them.
+    """
 
     model: str
     format: str | None
@@ -60,6 +70,7 @@ class Request:
     sampling: Sampling
     chat: bool = False
     activation: str | None = None
+    loras: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +102,13 @@ def generate_ids(
 ) -> Iterator[list[int]]:
     """Token ids after ``prompt``, a few at a time, until one of ``stops`` or as many as requested."""
     fmt = inference.parse_format(request.format or own_format(model))
+    adapters = open_adapters(request.loras, model)
     with device.session() as session:
         compiled = inference.compile_generation(
             model, fmt, prompt, request.tokens - 1, session.caps,
-            activation=request.activation, sampling=request.sampling,
+            activation=request.activation, sampling=request.sampling, adapters=adapters,
         )  # fmt: skip
-        session.load(Bundle(plan=compiled.plan, model=request.model, format=str(fmt)))
+        session.load(Bundle(plan=compiled.plan, model=request.model, format=str(fmt), files=adapters.files))
         position = len(prompt)
         for count in bursts(session, compiled.first_decode, len(compiled.plan.steps)):
             ids = np.frombuffer(session.read("tokens", 4 * position, 4 * count), "<u4").tolist()

@@ -12,6 +12,7 @@ from .compile import Compiler
 from .errors import PlanError
 from .formats.model import Model
 from .graph import Graph, Value
+from .models.adapters import Adapters
 from .models.bitnet import BitNet
 from .models.config import Config, read_config
 from .ops.sample import Sample, Sampling
@@ -117,9 +118,11 @@ def compile_generation(
     activation: str | None = None,
     chunk: int | None = None,
     sampling: Sampling | None = None,
+    adapters: Adapters | None = None,
 ) -> Compiled:
     """Prefill of ``prompt`` in chunks, which yields the first token, then ``generate`` decode steps, a token each."""
-    family = _Family(model, fmt, prompt, len(prompt) + generate, caps, activation, chunk, sampling or Sampling())
+    longest = len(prompt) + generate
+    family = _Family(model, fmt, prompt, longest, caps, activation, chunk, sampling or Sampling(), adapters)
     rows = [*prefill_rows(len(prompt), family.chunk), *decode_rows(len(prompt), generate)]
     probes = [
         Probe(name="tokens", slot="tokens", offset=0, bytes=(len(prompt) + generate + 1) * 4),
@@ -136,9 +139,10 @@ def compile_logits(
     *,
     activation: str | None = None,
     chunk: int | None = None,
+    adapters: Adapters | None = None,
 ) -> Compiled:
     """Logits of all positions: slot and probe "logits_all", f32 (len(tokens), V)."""
-    family = _Family(model, fmt, tokens, len(tokens), caps, activation, chunk, Sampling())
+    family = _Family(model, fmt, tokens, len(tokens), caps, activation, chunk, Sampling(), adapters)
     size = len(tokens) * family.config.vocabulary * 4
     probe = Probe(name="logits", slot="logits_all", offset=0, bytes=size)
     return family.compiled(list(prefill_rows(len(tokens), len(tokens), last="logits")), [probe])
@@ -157,12 +161,14 @@ class _Family:
         activation: str | None,
         chunk: int | None,
         sampling: Sampling,
+        adapters: Adapters | None,
     ) -> None:
         self.config = config = read_config(model, activation)
         check_tokens(prompt, config, longest)
         self.caps, self.sampling = caps, sampling
-        self.image = Image(model, f"{fmt.resident}/{longest}")
-        self.net = BitNet(model, config, fmt.resident, longest)
+        adapters = adapters or Adapters()
+        self.image = Image(model, f"{fmt.resident}/{longest}{adapters.layout}")
+        self.net = BitNet(model, config, fmt.resident, longest, adapters)
         self.chunk = min(chunk or default_chunk(caps, config), len(prompt))
         ids = np.asarray(prompt, "<u4").tobytes()
         self.tokens = Value("tokens", (longest + 1,), "u32", "input", ids)

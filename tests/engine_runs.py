@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -20,12 +20,15 @@ from tritmark.engine.players.wgpu_player import Session, load
 from tritmark.engine.reference import DTYPES, Reference
 
 Array = np.ndarray[Any, Any]
+Files = Mapping[str, Model]  # beside the model's, as models/source.py takes them
 
 
 @contextmanager
-def session(gpu: Any, compiled: Compiled, model: Model, resident: str) -> Iterator[Session]:
+def session(
+    gpu: Any, compiled: Compiled, model: Model, resident: str, files: Files | None = None
+) -> Iterator[Session]:
     """``compiled`` loaded on ``gpu``; its buffers are freed at the end."""
-    loaded = load(gpu, compiled.plan, Source(model, resident))
+    loaded = load(gpu, compiled.plan, Source(model, resident, files or {}))
     try:
         yield loaded
     finally:
@@ -37,25 +40,32 @@ def play(gpu: Any, compiled: Compiled, model: Model, resident: str) -> Trace:
         return loaded.play()
 
 
-def played_logits(gpu: Any, compiled: Compiled, model: Model, resident: str) -> Array:
+def played_logits(
+    gpu: Any, compiled: Compiled, model: Model, resident: str, files: Files | None = None
+) -> Array:
     """The bytes behind the probe "logits" as f32 (positions, V)."""
     probe = next(p for p in compiled.plan.probes if p.name == "logits")
-    with session(gpu, compiled, model, resident) as loaded:
+    with session(gpu, compiled, model, resident, files) as loaded:
         loaded.play()
         data = loaded.read(probe.slot, probe.offset, probe.bytes)
     return np.frombuffer(data, "<f4").reshape(-1, compiled.config.vocabulary)
 
 
-def reference_run(compiled: Compiled, model: Model, resident: str) -> Reference:
+def reference_run(compiled: Compiled, model: Model, resident: str, files: Files | None = None) -> Reference:
     """The NumPy reference after all steps of ``compiled``."""
-    source = Source(model, resident)
+    reference = unplayed(compiled, model, resident, files)
+    reference.play(compiled.rows)
+    return reference
+
+
+def unplayed(compiled: Compiled, model: Model, resident: str, files: Files | None = None) -> Reference:
+    """The NumPy reference of ``compiled`` before its first step."""
+    source = Source(model, resident, files or {})
     used = (value for graph in compiled.graphs.values() for node in graph.nodes for value in node.inputs)
     weights = {value.id: value.shape for value in used if value.role == "weight"}
     slots = compiled.plan.slot_by_id
     constants = {name: source.array(slots[name]).reshape(shape) for name, shape in weights.items()}
-    reference = Reference(compiled.graphs, constants)
-    reference.play(compiled.rows)
-    return reference
+    return Reference(compiled.graphs, constants)
 
 
 def same_bits(a: Array, b: Array) -> bool:

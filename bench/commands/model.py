@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .output import TIMEOUT_S, Activation, AsJson, Device, Timeout, emit, listed, sized
+from .output import TIMEOUT_S, Activation, AsJson, Device, Loras, Timeout, emit, listed, sized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +53,7 @@ def logits(
     out: Annotated[
         Path | None, typer.Option(help="Write float32 logits (positions, vocabulary) to this .npy file.")
     ] = None,
+    lora: Loras = None,
     format: FormatOption = None,
     device: Device = "host",
     activation: Activation = None,
@@ -63,7 +64,8 @@ def logits(
     from tritmark.bench.inquire import logits as ask
     from tritmark.devices.registry import open_device
 
-    found = ask(open_device(device, timeout_s=timeout_s), model, format, parse_tokens(tokens), out, activation)
+    target = open_device(device, timeout_s=timeout_s)
+    found = ask(target, model, format, parse_tokens(tokens), out, activation, lora or ())
     if as_json:
         emit(found)
     else:
@@ -81,6 +83,7 @@ def generate(
     top_k: Annotated[int, typer.Option(help="0 keeps every token.")] = 0,
     top_p: Annotated[float, typer.Option(help="1 keeps every token.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the sampler.")] = 0,
+    lora: Loras = None,
     format: FormatOption = None,
     device: Device = "host",
     activation: Activation = None,
@@ -98,7 +101,7 @@ def generate(
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     given = parse_tokens(prompt_tokens) if prompt is None else prompt
     request = Request(model=model, format=format, prompt=given, tokens=tokens, sampling=sampling, chat=chat,
-                      activation=activation)  # fmt: skip
+                      activation=activation, loras=lora or ())  # fmt: skip
     ids: list[int] = []
     text = ""
     for piece in ask(open_device(device, timeout_s=timeout_s), request):

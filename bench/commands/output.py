@@ -12,6 +12,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a li
 Device = Annotated[str, typer.Option(help="Where to run: host, host:PART_OF_ADAPTER_NAME, chromium, android, ios.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds that a single request to the player may take.")]
 Activation = Annotated[str | None, typer.Option(help="Override the feed-forward activation: silu or relu2.")]
+LORA = typer.Option("--lora", help="A LoRA adapter: A.gguf, or A.gguf=0.5 with a weight; may be repeated.")
+Loras = Annotated[list[str] | None, LORA]
 
 TIMEOUT_S = 600.0
 

@@ -18,13 +18,16 @@ from .model import Model
 from .ternary import repack
 from .whole_file import written_whole
 
-FILE_TYPES = {"tq1_0": 36, "tq2_0": 37}  # general.file_type
+FILE_TYPES = {"f16": 1, "tq1_0": 36, "tq2_0": 37}  # general.file_type
 Progress = Callable[[str, int, int], None]  # tensor name, tensors written, tensors in all
 
 
 def write_gguf(model: Model, path: Path, type_: str, progress: Progress | None = None) -> Path:
-    """Write ``model`` to ``path`` with its ternary tensors as ``type_`` (tq1_0 or tq2_0) and all others as they are."""
-    if type_ not in TERNARY:
+    """Write ``model`` to ``path`` with its ternary tensors as ``type_`` (tq1_0 or tq2_0) and all others as they are.
+
+    ``type_`` "f16" leaves every tensor as it is: the file then says that most are F16.
+    """
+    if type_ not in FILE_TYPES:
         raise FormatError(f"cannot write {type_} models; choose one of {', '.join(TERNARY)}")
     return written_whole(path, lambda partial: _write(model, partial, type_, progress))
 
@@ -34,7 +37,7 @@ def _write(model: Model, path: Path, type_: str, progress: Progress | None) -> N
     try:
         _add_metadata(writer, model, type_)
         for info in model.tensors.values():
-            kind = type_ if info.type in TERNARY else info.type
+            kind = type_ if info.type in TERNARY and type_ in TERNARY else info.type
             shape = (*info.shape[:-1], row_bytes(kind, info.cols))
             writer.add_tensor_info(info.name, shape, np.dtype(np.uint8), info.rows * shape[-1],
                                    raw_dtype=GGMLQuantizationType[kind.upper()])
@@ -43,7 +46,8 @@ def _write(model: Model, path: Path, type_: str, progress: Progress | None) -> N
         writer.write_ti_data_to_file()
         for index, info in enumerate(model.tensors.values()):
             packed = model.packed(info.name)
-            writer.write_tensor_data(repack(packed, info.type, type_) if info.type in TERNARY else packed)
+            repacked = info.type in TERNARY and type_ in TERNARY
+            writer.write_tensor_data(repack(packed, info.type, type_) if repacked else packed)
             if progress:
                 progress(info.name, index + 1, len(model.tensors))
     finally:

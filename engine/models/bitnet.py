@@ -2,11 +2,12 @@
 
 A layer: norm and quantise, q/k/v in one product, rotary embedding and cache write, attention, sub-norm and output
 product with the residual, norm and quantise, gate and up in one product with the gate, sub-norm and down product with
-the residual.
+the residual. Where an adapter changes a projection its part is added in place; gate and up are then two products.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..formats import resident
@@ -21,7 +22,12 @@ from ..ops.rmsnorm import RmsNorm
 from ..ops.rope_cache import RopeCache
 from ..ops.ternary_product import TernaryProduct
 from ..weights import TERNARY, TILE_ROWS, Weight
+from .adapters import Adapters
 from .config import Config
+
+QKV = ("attn_q", "attn_k", "attn_v")
+GATE_UP = ("ffn_gate", "ffn_up")
+Place = tuple[str, Value, int]  # a projection, the value that holds its result, and from which column on
 
 
 @dataclass
@@ -32,6 +38,7 @@ class BitNet:
     config: Config
     resident: str
     longest: int
+    adapters: Adapters = field(default_factory=Adapters)
     weights: dict[str, Weight] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
 
@@ -47,26 +54,47 @@ class BitNet:
         (normed,) = graph.add(RmsNorm(self.config.eps, last), [x, self.vector("output_norm")], "output_norm")
         head = self.matrix("token_embd" if self.config.tied else "output")
         graph.add(DenseProduct(head), [normed], "head", [out])
+        for part in self.adapters.of("output"):
+            part.add_to(graph, out, 0, normed, "" if last else "m")
 
     def _layer(self, graph: Graph, x: Value, blk: str) -> Value:
         c = self.config
         codes = self._quantized(graph, x, f"{blk}.attn_norm")
-        qkv = self._stack(graph, codes, blk, ("attn_q", "attn_k", "attn_v"))
+        qkv = self._stack(graph, codes, blk, QKV)
+        self._adapt(graph, x, f"{blk}.attn_norm", self._places(qkv, blk, QKV))
         keys, values = self._cache(f"{blk}.keys"), self._cache(f"{blk}.values")
         (queries,) = graph.add(RopeCache(c.heads, c.kv_heads, c.head), [qkv, self.rope(), keys, values], f"{blk}.rope")
         (a,) = graph.add(Attend(c.heads, c.kv_heads, c.head, self.longest), [queries, keys, values], f"{blk}.attend")
-        x = self._onto(graph, self._quantized(graph, a, f"{blk}.attn_sub_norm"), f"{blk}.attn_output", x)
-        gated = self._gated(graph, self._quantized(graph, x, f"{blk}.ffn_norm"), blk)
-        return self._onto(graph, self._quantized(graph, gated, f"{blk}.ffn_sub_norm"), f"{blk}.ffn_down", x)
+        x = self._onto(graph, a, f"{blk}.attn_sub_norm", blk, "attn_output", x)
+        return self._onto(graph, self._gated(graph, x, blk), f"{blk}.ffn_sub_norm", blk, "ffn_down", x)
 
     def _quantized(self, graph: Graph, x: Value, norm: str) -> tuple[Value, ...]:
         return graph.add(QuantizeNorm(self.config.eps), [x, self.vector(norm)], norm)
 
-    def _onto(self, graph: Graph, codes: tuple[Value, ...], name: str, residual: Value) -> Value:
-        """residual + projection."""
-        weight = self.matrix(name)
+    def _onto(self, graph: Graph, x: Value, norm: str, blk: str, name: str, residual: Value) -> Value:
+        """residual + projection of x, normed and quantised."""
+        weight = self.matrix(f"{blk}.{name}")
         op = TernaryProduct(weight) if weight.ternary else DenseProduct(weight, codes=True)
-        return graph.add(op, [*codes, residual], name)[0]
+        (y,) = graph.add(op, [*self._quantized(graph, x, norm), residual], weight.id)
+        self._adapt(graph, x, norm, self._places(y, blk, (name,)))
+        return y
+
+    def _places(self, y: Value, blk: str, names: Sequence[str]) -> list[Place]:
+        """Projections whose results lie side by side in y, and where."""
+        places, column = [], 0
+        for name in names:
+            places.append((f"{blk}.{name}", y, column))
+            column += self.matrix(f"{blk}.{name}").rows
+        return places
+
+    def _adapt(self, graph: Graph, x: Value, norm: str, places: Sequence[Place]) -> None:
+        """Add what adapters make of x, normed, to the results at ``places``."""
+        if not any(self.adapters.of(name) for name, _, _ in places):
+            return
+        (normed,) = graph.add(RmsNorm(self.config.eps), [x, self.vector(norm)], f"{norm}.float")
+        for name, y, column in places:
+            for part in self.adapters.of(name):
+                part.add_to(graph, y, column, normed, "m")
 
     def _stack(self, graph: Graph, codes: tuple[Value, ...], blk: str, names: tuple[str, ...]) -> Value:
         """Several projections of the same codes side by side (M, sum of rows): one product where the layout allows."""
@@ -87,11 +115,15 @@ class BitNet:
             column += weight.rows
         return out
 
-    def _gated(self, graph: Graph, codes: tuple[Value, ...], blk: str) -> Value:
-        pair = self.joined(blk, ("ffn_gate", "ffn_up"), pair=True)
+    def _gated(self, graph: Graph, x: Value, blk: str) -> Value:
+        norm = f"{blk}.ffn_norm"
+        codes = self._quantized(graph, x, norm)
+        adapted = any(self.adapters.of(f"{blk}.{name}") for name in GATE_UP)
+        pair = None if adapted else self.joined(blk, GATE_UP, pair=True)
         if pair is not None:
             return graph.add(TernaryProduct(pair, self.config.activation), codes, f"{blk}.ffn_gate+up")[0]
-        gate, up = (self._stack(graph, codes, blk, (name,)) for name in ("ffn_gate", "ffn_up"))
+        gate, up = (self._stack(graph, codes, blk, (name,)) for name in GATE_UP)
+        self._adapt(graph, x, norm, [(f"{blk}.ffn_gate", gate, 0), (f"{blk}.ffn_up", up, 0)])
         return graph.add(Gate(self.config.activation), [gate, up], f"{blk}.gate")[0]
 
     def joined(self, blk: str, names: tuple[str, ...], pair: bool = False) -> Weight | None:

@@ -45,13 +45,16 @@ class MatMul:
     """(a, b[, total (M, N)]) -> [total +] scale op(a) op(b), (M, N), where op(a) is (M, K) and op(b) (K, N).
 
     op(a) is ``a``, or with ``transpose_a`` its transpose. ``tokens`` names the dimension of which only the step's
-    tokens exist: "m" (rows of the result), "k" (terms of the sums) or "" (neither).
+    tokens exist: "m" (rows of the result), "k" (terms of the sums) or "" (neither). ``stride`` and ``column`` place the
+    result, and the total, in a wider matrix, which the caller gives.
     """
 
     transpose_a: bool = False
     transpose_b: bool = False
     scale: float = 1.0
     tokens: str = ""
+    stride: int | None = None
+    column: int = 0
 
     def __post_init__(self) -> None:
         if self.tokens not in ("m", "k", ""):
@@ -81,12 +84,12 @@ class MatMul:
         for block in block_sums(a, b):
             total = total + block
         y = total * exact.f32(self.scale)
-        return (inputs[2][: len(y)] + y if len(inputs) > 2 else y,)
+        return (inputs[2][: len(y), self.column : self.column + y.shape[1]] + y if len(inputs) > 2 else y,)
 
     def vjp(self, node: Node, gradients: tuple[Value | None, ...], tape: Tape) -> None:
         """Of op(a) it is scale g op(b)^T, of op(b) scale op(a)^T g. The total's is g itself, its own value."""
         g = gradients[0]
-        assert g is not None
+        assert g is not None and self.stride is None
         a, b = node.inputs[:2]
         if tape.needs(a):
             if self.transpose_a:
@@ -113,6 +116,8 @@ class MatMul:
             "M": rows,
             "N": columns,
             "K": terms,
+            "STRIDE": self.stride or columns,
+            "COLUMN": self.column,
             "SCALE": float(self.scale),
             "TRANSPOSE_A": self.transpose_a,
             "TRANSPOSE_B": self.transpose_b,

@@ -2,7 +2,7 @@
 #include "lib/exact.wgsl"
 #include "lib/matmul_left.wgsl"
 #include "lib/matmul_right.wgsl"
-@group(0) @binding(auto) var<storage, read_write> y: array<f32>;          // (M, N)
+@group(0) @binding(auto) var<storage, read_write> y: array<f32>;          // (M, STRIDE), from COLUMN on
 
 // Rows of the result that exist in this step.
 fn rows_now() -> u32 {
@@ -24,7 +24,7 @@ fn terms_now() -> u32 {
 
 fn store(row: u32, column: u32, sum: f32) {
     if (row >= rows_now() || column >= N) { return; }
-    let at = row * N + column;
+    let at = row * STRIDE + COLUMN + column;
     let value = mul(sum, SCALE);
 #if ADDS
     y[at] = y[at] + value;
