@@ -13,7 +13,7 @@ from tritmark.devices.base import Device
 from tritmark.devices.registry import open_device
 from tritmark.engine.errors import FormatError
 from tritmark.engine.formats.model import open_model
-from tritmark.engine.inference import Workload, parse_format
+from tritmark.engine.inference import parse_format
 from tritmark.results.record import Record, RecordError
 from tritmark.results.store import Store, case_keys
 
@@ -22,6 +22,7 @@ from .cooldown import Rest
 from .measure import Tell
 from .run import run_matrix
 from .runners.base import Runner, open_runner
+from .workload import parse_workload
 
 
 def remaining(cases: Sequence[Case], folder: Path, *, resume: bool) -> list[Case]:
@@ -38,7 +39,7 @@ def check(cases: Sequence[Case]) -> None:
     """Raise for an unknown format, workload, device or runner, and where not one of the models can be read."""
     for case in cases:
         parse_format(case.format)
-        Workload.parse(case.workload)
+        parse_workload(case.workload)
         open_device(case.device)
     for runner in dict.fromkeys(case.runner for case in cases if case.runner != OURS):
         open_runner(runner, timeout_s=0).close()

@@ -17,7 +17,7 @@ from tritmark.results.record import case_key
 
 AXES = ("model", "format", "workload", "device", "runner")
 OURS = "tritmark"  # the runner that this project is
-OPTIONS = ("activation", "chunk")  # keyword arguments of the compiler that a matrix may set
+OPTIONS = ("activation", "chunk", "recompute")  # keyword arguments of the compiler that a matrix may set
 DEFAULTS: Mapping[str, Any] = {
     "format": ["tq1_0", "tq2_0"],
     "workload": ["prefill:512", "decode:128"],

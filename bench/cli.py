@@ -55,11 +55,12 @@ def run(
 
     from . import campaign, case
     from .progress import progress
+    from .workload import listed_workloads
 
     if resume and out is None:
         raise case.CaseError("--resume needs --out: the folder to finish")
     folder = out or Path("runs", datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"))
-    axes: dict[str, Any] = {"model": listed(model), "format": listed(format), "workload": listed(workload),
+    axes: dict[str, Any] = {"model": listed(model), "format": listed(format), "workload": listed_workloads(workload),
                             "device": listed(device), "runner": listed(runner), "repetitions": repetitions}  # fmt: skip
     options = {name: value for name, value in (("activation", activation), ("chunk", chunk)) if value is not None}
     matrices = case.read_suite(suite or "default") if suite or not axes["model"] else [{}]

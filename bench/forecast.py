@@ -34,18 +34,21 @@ def forecast(case: Case, caps: Caps, free_bytes: int | None, bandwidth_bytes_per
         **title, "fits": reason is None, "reason": reason, "peak_gpu_bytes": plan.peak_gpu_bytes,
         "buffers": plan.bytes_by_role(), "free_bytes": free_bytes,
         "bytes_per_token": cost.bytes / tokens, "operations_per_token": cost.operations / tokens,
-        "dispatches": len(plan.programs[plan.steps[-1].program]), "roofline_tps": rate, "plan_hash": plan.hash,
+        "dispatches": max(len(plan.programs[step.program]) for step in plan.steps[-2:]),
+        "roofline_tps": rate, "plan_hash": plan.hash,
     }  # fmt: skip
 
 
 def _tokens(prepared: Prepared) -> int:
     """Tokens that the timed region is about."""
-    return prepared.generated_tokens - 1 if prepared.decodes else prepared.prompt_tokens
+    if prepared.training:
+        return int(prepared.training["tokens"])
+    return (prepared.generated_tokens or 1) - 1 if prepared.decodes else prepared.prompt_tokens or 1
 
 
 def _cost(plan: Plan, prepared: Prepared) -> Cost:
-    """Sum over the steps of the timed region: decode steps, or all steps of a prefill."""
-    timed = plan.steps[prepared.first_decode :] if prepared.decodes else plan.steps
+    """Sum over the steps of the timed region: decode steps, all steps of a prefill, or those of fine-tuning."""
+    timed = plan.steps[prepared.first_decode :] if prepared.decodes else plan.steps[prepared.opening :]
     runs = Counter(step.program for step in timed)
     costs = [(count, dispatch.cost) for name, count in runs.items() for dispatch in plan.programs[name]]
     return Cost(bytes=sum(n * c.bytes for n, c in costs), operations=sum(n * c.operations for n, c in costs))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import statistics
+import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any
 from tritmark.devices.base import Bundle, Device, DeviceError, Loaded, Session, Telemetry, finished
 from tritmark.engine.errors import EngineError
 from tritmark.engine.plan import Plan, Trace
+from tritmark.engine.training import slot_of
 
 from .case import Case
 from .runners.base import RunnerError
@@ -35,33 +37,35 @@ class Prepared:
 
     plan: Plan
     first_decode: int  # steps before it are the prefill
-    prompt_tokens: int
+    prompt_tokens: int | None
     model_sha256: str
+    training: Mapping[str, Any] | None = None  # of fine-tuning: what its timed steps are about
+    opening: int = 0  # of fine-tuning: steps before those that are timed
 
     @property
     def decodes(self) -> bool:
         return self.first_decode < len(self.plan.steps)
 
     @property
-    def generated_tokens(self) -> int:
+    def generated_tokens(self) -> int | None:
         """The first token, which prefill samples, and one a decode step."""
-        return 1 + len(self.plan.steps) - self.first_decode
+        return None if self.training else 1 + len(self.plan.steps) - self.first_decode
 
     @property
     def dispatches(self) -> int:
         """Launches in the timed region of a sample."""
-        timed = self.plan.steps[self.first_decode if self.decodes else 0 :]
+        timed = self.plan.steps[self.first_decode if self.decodes else self.opening :]
         runs = Counter(step.program for step in timed)
         return sum(count * len(self.plan.programs[name]) for name, count in runs.items())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One prefill and, where the workload has one, one decode."""
+    """One prefill and, where the workload has one, one decode; or some steps of fine-tuning."""
 
     wall_ns: int  # of the timed region
     encode_ns: int  # the player's own part of it
-    ttft_ns: int
+    ttft_ns: int | None
 
 
 def steady(samples_ns: Sequence[int]) -> bool:
@@ -115,6 +119,7 @@ class Arm:
     memory: list[tuple[int, int]] = field(default_factory=list)
     telemetry: Telemetry = field(default_factory=Telemetry)
     digests: Mapping[str, str] = field(default_factory=dict)
+    losses: tuple[float, ...] = ()  # of fine-tuning, before each step; every repetition's, as their digest says
     player: str | None = None
     token_timing: str | None = None
 
@@ -152,6 +157,9 @@ class Arm:
             self.token_ns.append(self._token_times())
         self.samples.append(sample)
         self.turns.append(turn)
+        if self.prepared.training and not self.losses and self.session is not None:
+            data = self.session.read(slot_of("losses"), 0, 4 * self.prepared.training["steps"])
+            self.losses = struct.unpack(f"<{len(data) // 4}f", data)
 
     def close(self) -> None:
         """End the player and keep what was seen of it, times running on from the player before."""
@@ -164,6 +172,10 @@ class Arm:
 
     def _sample(self) -> Sample:
         first, last = self.prepared.first_decode, len(self.prepared.plan.steps)
+        if self.prepared.training:
+            self._play(0, self.prepared.opening, "wall", digests=False)
+            steps = self._play(self.prepared.opening, last, "wall")
+            return Sample(wall_ns=steps.wall_ns, encode_ns=steps.encode_ns, ttft_ns=None)
         prefill = self._play(0, first, "wall", digests=not self.prepared.decodes)
         timed = self._play(first, last, "wall") if self.prepared.decodes else prefill
         return Sample(wall_ns=timed.wall_ns, encode_ns=timed.encode_ns, ttft_ns=prefill.wall_ns)
@@ -195,6 +207,12 @@ class Arm:
             self.digests = trace.digests
         return trace
 
+    def _training(self) -> dict[str, Any] | None:
+        """What the steps of fine-tuning were about, and the loss before each of them."""
+        if not self.prepared.training:
+            return None
+        return {**self.prepared.training, "losses": list(self.losses)}
+
     def observed(self) -> dict[str, Any]:
         """The record's fields that come from this arm."""
         plan, warm = self.prepared.plan, self.loads["warm"]
@@ -212,7 +230,8 @@ class Arm:
             "turns": tuple(self.turns),
             "warmup_ns": tuple(self.warmup_ns),
             "samples_ns": tuple(sample.wall_ns for sample in samples),
-            "ttft_ns": tuple(sample.ttft_ns for sample in samples),
+            "ttft_ns": tuple(sample.ttft_ns for sample in samples if sample.ttft_ns is not None),
+            "training": self._training(),
             "encode_ns": tuple(sample.encode_ns for sample in samples),
             "dispatches": self.prepared.dispatches,
             "token_ns": tuple(self.token_ns),

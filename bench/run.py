@@ -10,7 +10,9 @@ from typing import Any
 from tritmark.devices.base import Device, DeviceError
 from tritmark.devices.registry import open_device
 from tritmark.engine import inference
+from tritmark.engine.errors import PlanError
 from tritmark.engine.formats.model import Model, open_model
+from tritmark.engine.lora_workload import LoraWorkload, compile_lora_workload
 from tritmark.engine.plan import Caps, Plan
 from tritmark.results.record import Record
 
@@ -22,20 +24,42 @@ from .measure import Arm, Prepared, Tell, reason_of
 from .recording import context_of, record_of, verdict_json
 from .runners.base import Runner, open_runner
 from .verify import Verdict, verify
+from .workload import parse_workload
 
 Prepare = Callable[[Case, Caps], Prepared]
 
 
 def prepare(case: Case, caps: Caps) -> Prepared:
     """Compile a case for a device."""
-    model, workload = _open_model(case.model), inference.Workload.parse(case.workload)
-    compiled = inference.compile_workload(model, inference.parse_format(case.format), workload, caps, **case.options)
+    model, workload = _open_model(case.model), parse_workload(case.workload)
+    fmt = inference.parse_format(case.format)
+    if isinstance(workload, LoraWorkload):
+        return _prepare_lora(model, fmt, workload, caps, case.options)
+    _refuse(case.options, "recompute", "a lora: workload")
+    compiled = inference.compile_workload(model, fmt, workload, caps, **case.options)
     return Prepared(
         plan=compiled.plan,
         first_decode=compiled.first_decode,
         model_sha256=model.sha256,
         prompt_tokens=workload.prompt,
     )
+
+
+def _prepare_lora(
+    model: Model, fmt: inference.Format, workload: LoraWorkload, caps: Caps, options: Mapping[str, Any]
+) -> Prepared:
+    _refuse(options, "chunk", "prefill or decode")
+    lora = compile_lora_workload(model, fmt, workload, caps, **options)
+    steps = len(lora.compiled.plan.steps)
+    return Prepared(
+        plan=lora.compiled.plan, first_decode=steps, model_sha256=model.sha256, prompt_tokens=None,
+        training=lora.about, opening=lora.opening.stop,
+    )  # fmt: skip
+
+
+def _refuse(options: Mapping[str, Any], name: str, of: str) -> None:
+    if name in options:
+        raise PlanError(f"{name} is an option of {of} alone; leave it out")
 
 
 @lru_cache(maxsize=1)

@@ -22,7 +22,7 @@ from .inference import Compiled, Format
 from .models.bitnet import BitNet
 from .models.config import read_config
 from .models.lora import STATE, Lora, lora_parameters
-from .models.trainable import Batches, Trainable
+from .models.trainable import Adapted, Batches
 from .ops.adamw import AdamW, GradientNorm
 from .ops.quantize import FINE
 from .ops.uniform import Uniform, stream_seed
@@ -134,7 +134,8 @@ def compile_lora(
     The slots "state/..." are all that goes on from one optimiser step to the next.
 
     ``fine``: activations of 22 bits instead of int8. ``recomputed``: layers, from the first on, that keep only their
-    input and are computed again on the way back; all unless told otherwise. ``resumed``: SHA-256 of the file with the
+    input and are computed again on the way back; all but the last unless told otherwise, whose values are wanted at
+    once. ``resumed``: SHA-256 of the file with the
     prefix "state" that these slots are filled from; the steps before it need not be played.
     """
     optimiser = optimiser or Optimiser()
@@ -163,7 +164,7 @@ class _Run:
         _check(batches, config.vocabulary)
         self.lora, self.batches, self.caps = lora, batches, caps
         self.optimiser = optimiser
-        self.recomputed = config.layers if recomputed is None else recomputed
+        self.recomputed = config.layers - 1 if recomputed is None else recomputed
         longest = int((batches.spans[..., 1] - batches.spans[..., 0]).max())
         if longest > config.context:
             raise PlanError(f"a document of {longest} tokens exceeds the model's context of {config.context}")
@@ -171,7 +172,7 @@ class _Run:
         self.resumed = resumed is not None
         self.parameters = lora_parameters(lora, config)
         net = BitNet(model, config, fmt.resident, longest)
-        self.trainable = Trainable(net, lora, self.parameters, FINE if fine else 1, longest)
+        self.trainable = Adapted(config, FINE if fine else 1, longest, net, lora, self.parameters)
         self.rows = tuple(course.rows(batches, optimiser))
         self.data = Batches(
             *(

@@ -58,7 +58,7 @@ def _of_runners(faster: Record, slower: Record) -> str:
 def _ratio(faster: Record, slower: Record, first: str, second: str) -> str:
     """Both ran the same work, so the ratio of rates is that of times."""
     ratio = statistics.median(slower.samples_ns) / statistics.median(faster.samples_ns)
-    unit = "prefill" if stats.prefill_tps(faster) else "decode"
+    unit = "training" if faster.training else "prefill" if stats.prefill_tps(faster) else "decode"
     apart = max(faster.samples_ns) < min(slower.samples_ns)
     shown = "" if apart else "; their samples overlap, so no difference is shown"
     return f"{first} has {ratio:.2f} times the {unit} rate of {second}{shown}"

@@ -110,6 +110,28 @@ def decode_tps(record: Record) -> list[float]:
     return [(record.generated_tokens - 1) * 1e9 / ns for ns in record.samples_ns if ns]
 
 
+def train_tps(record: Record, what: str = "tokens") -> list[float]:
+    """Tokens learnt from per second, one value a repetition; ``what``: "tokens" (no padding), "supervised_tokens" or
+    "slots" (padding counted, as some published figures have it).
+    """
+    if not record.training:
+        return []
+    return [record.training[what] * 1e9 / ns for ns in record.samples_ns if ns]
+
+
+def step_s(record: Record) -> list[float]:
+    """Seconds of an optimiser step, one value a repetition."""
+    return [ns / 1e9 / record.training["steps"] for ns in record.samples_ns] if record.training else []
+
+
+def epoch_s(record: Record) -> tuple[float, bool] | None:
+    """Seconds of an epoch by the median repetition, and whether these are extrapolated from fewer steps."""
+    if not record.training or not record.samples_ns:
+        return None
+    steps, epoch = record.training["steps"], record.training["epoch_steps"]
+    return statistics.median(step_s(record)) * epoch, steps < epoch
+
+
 def inter_token_ns(record: Record) -> list[float]:
     """Every gap between tokens of every repetition; the first decoded token's gap counts from its submission."""
     return [float(after - before) for times in record.token_ns for before, after in pairwise((0, *times))]

@@ -28,18 +28,24 @@ LEADING = ("Format", "Workload")
 RUNNER = "Runner"  # leads too, where a table has more than one
 FOLDED = (RUNNER, *LEADING, "Status")  # may take several lines
 SPEED = ("Prefill tok/s", "Decode tok/s", "TTFT ms", "ITL ms")
+TRAINING = ("Train tok/s", "Supervised tok/s", "Step s", "Epoch s", "Loss")
 COST = ("Load s", "Compile s", "GPU MiB", "RSS MiB", "Exact", "Status")
 HEADS = {
     "Prefill tok/s": "Prefill\ntok/s ± MAD",
     "Decode tok/s": "Decode\ntok/s ± MAD",
     "TTFT ms": "TTFT\nms",
     "ITL ms": "ITL ms\np50/p90/p99",
+    "Train tok/s": "Train\ntok/s ± MAD",
+    "Supervised tok/s": "Supervised\ntok/s",
+    "Step s": "Step s\n± MAD",
+    "Epoch s": "Epoch\ns",
+    "Loss": "Loss\nfirst/last",
     "Load s": "Load s\ncold/warm",
     "Compile s": "Compile s\ncold/warm",
     "GPU MiB": "GPU\nMiB",
     "RSS MiB": "RSS\nMiB",
 }
-DEFINITIONS = (
+INFERENCE = (
     (
         "Prefill tok/s",
         "prompt tokens / time from submission to the first sampled token; median ± MAD over repetitions.",
@@ -53,6 +59,8 @@ DEFINITIONS = (
         "ITL",
         "inter-token latency: gaps between tokens of all repetitions, by GPU timestamps in a play of its own.",
     ),
+)
+DEFINITIONS = (
     (
         "Load",
         "weights from file to GPU, cold / warm: first player, file dropped from the file cache / later players.",
@@ -69,6 +77,13 @@ DEFINITIONS = (
         "throttled: the last quarter of all decoded tokens came at a rate this much below that of the best quarter, "
         "beyond 5 % and the noise; by heat or by other work on the machine, a growing context is taken out.",
     ),
+)
+LEARNING = (
+    ("Train tok/s", "tokens learnt from / time, forward, backward and optimiser; padding is not counted."),
+    ("Supervised tok/s", "the same of tokens whose prediction is learnt: answers, not prompts."),
+    ("Step", "an optimiser step: forward, backward and update of one micro-batch."),
+    ("Epoch", "step time x steps of an epoch; ~ where fewer were measured and the rest is extrapolated."),
+    ("Loss", "mean of the first and of the last step's supervised tokens, in nats; the same on every exact device."),
 )
 OTHERS = (
     RUNNER,
@@ -90,6 +105,11 @@ def row(record: Record) -> dict[str, str]:
         "Decode tok/s": _spread(stats.decode_tps(record)),
         "TTFT ms": _number(statistics.median(ttft)) if ttft else NONE,
         "ITL ms": "/".join(_number(stats.percentile(gaps, p)) for p in (50, 90, 99)) if gaps else NONE,
+        "Train tok/s": _spread(stats.train_tps(record)),
+        "Supervised tok/s": _middle(stats.train_tps(record, "supervised_tokens")),
+        "Step s": _spread(stats.step_s(record)),
+        "Epoch s": _epoch(record),
+        "Loss": _losses(record),
         "Load s": _cold_warm(record.load_ns),
         "Compile s": _cold_warm(record.compile_ns),
         "GPU MiB": _mib(record.ledger_peak_bytes),
@@ -101,7 +121,15 @@ def row(record: Record) -> dict[str, str]:
 
 def derived(record: Record) -> dict[str, Any]:
     """A record's identity and metrics as plain values, for `show --json`; rates per second, times in ns."""
-    rates = {"prefill_tps": stats.prefill_tps(record), "decode_tps": stats.decode_tps(record)}
+    rates = {
+        "prefill_tps": stats.prefill_tps(record),
+        "decode_tps": stats.decode_tps(record),
+        "train_tps": stats.train_tps(record),
+        "supervised_tps": stats.train_tps(record, "supervised_tokens"),
+        "slots_tps": stats.train_tps(record, "slots"),
+        "step_s": stats.step_s(record),
+    }
+    epoch = stats.epoch_s(record)
     summaries = {name: stats.summary(values) for name, values in rates.items()}
     gaps, slowed = stats.inter_token_ns(record), throttle(record)
     return {
@@ -126,6 +154,9 @@ def derived(record: Record) -> dict[str, Any]:
         },
         "samples_ns": list(record.samples_ns),
         **{name: asdict(value) if value else None for name, value in summaries.items()},
+        "epoch_s": epoch[0] if epoch else None,
+        "epoch_extrapolated": epoch[1] if epoch else None,
+        "training": dict(record.training) if record.training else None,
         "ttft_ns": statistics.median(record.ttft_ns) if record.ttft_ns else None,
         **{f"itl_p{p}_ns": stats.percentile(gaps, p) if gaps else None for p in (50, 90, 99)},
         **{
@@ -147,10 +178,10 @@ def rendered(records: Sequence[Record], columns: int) -> RenderableType:
     parts: list[RenderableType] = []
     for title, members in _by_machine(records).items():
         parts.append(Text(title, style="bold"))
-        rows = _rows(members)
-        cuts = (SPEED + COST,) if columns >= WIDE_COLUMNS else (SPEED, COST)
-        for cut in cuts:
-            parts += [_table(rows, _leading(members) + cut), Text()]
+        for speed, rows in _kinds(members):
+            cuts = (speed + COST,) if columns >= WIDE_COLUMNS else (speed, COST)
+            for cut in cuts:
+                parts += [_table(rows, _leading(members) + cut), Text()]
         parts += [_note(sentence) for sentence in _notes(members)]
         parts += [_note(sentence, "red") for sentence in _failures(members)]
         parts.append(Text())
@@ -170,10 +201,13 @@ def markdown(records: Sequence[Record]) -> str:
     """The same as Markdown, every column in one table."""
     lines: list[str] = []
     for title, members in _by_machine(records).items():
-        names = _leading(members) + SPEED + COST
-        heads = [HEADS.get(name, name).replace("\n", " ") for name in names]
-        lines += [f"**{title}**", "", "| " + " | ".join(heads) + " |", "|" + "|".join("---" for _ in names) + "|"]
-        lines += ["| " + " | ".join(texts[name] for name in names) + " |" for texts in _rows(members)]
+        lines += [f"**{title}**", ""]
+        for at, (speed, rows) in enumerate(_kinds(members)):
+            names = _leading(members) + speed + COST
+            heads = [HEADS.get(name, name).replace("\n", " ") for name in names]
+            lines += [""] * bool(at)
+            lines += ["| " + " | ".join(heads) + " |", "|" + "|".join("---" for _ in names) + "|"]
+            lines += ["| " + " | ".join(texts[name] for name in names) + " |" for texts in rows]
         notes = [f"- {sentence}" for sentence in (*_notes(members), *_failures(members))]
         lines += ["", *notes, *([""] if notes else [])]
     return "\n".join([*lines, *(f"- **{name}**: {text}" for name, text in _definitions(records))]) + "\n"
@@ -209,6 +243,19 @@ def _rows(members: Sequence[Record]) -> list[dict[str, str]]:
     return [{**row(record), RUNNER: name} for record, name in zip(members, names, strict=True)]
 
 
+def _kinds(members: Sequence[Record]) -> Iterator[tuple[tuple[str, ...], list[dict[str, str]]]]:
+    """The rows of one table by what they measure, inference and fine-tuning, each with its columns of speed."""
+    rows = _rows(members)
+    for speed, trains in ((SPEED, False), (TRAINING, True)):
+        found = [texts for record, texts in zip(members, rows, strict=True) if _trains(record) == trains]
+        if found:
+            yield speed, found
+
+
+def _trains(record: Record) -> bool:
+    return record.workload.startswith("lora:")
+
+
 def _asked(record: Record) -> str:
     return str(record.case.get("runner", stats.OURS)).partition("=")[0]
 
@@ -218,7 +265,10 @@ def _leading(members: Sequence[Record]) -> tuple[str, ...]:
 
 
 def _definitions(records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
-    return (*DEFINITIONS, OTHERS) if any(record.runner for record in records) else DEFINITIONS
+    others = (OTHERS,) if any(record.runner for record in records) else ()
+    trains = any(map(_trains, records))
+    inference = INFERENCE if not all(map(_trains, records)) else ()
+    return (*inference, *(LEARNING if trains else ()), *DEFINITIONS, *others)
 
 
 def _notes(members: Sequence[Record]) -> Iterator[str]:
@@ -282,6 +332,20 @@ def _spread(values: Sequence[float]) -> str:
         return NONE
     middle = statistics.median(values)
     return f"{_number(middle)} ± {_number(stats.mad(values), like=middle)}"
+
+
+def _middle(values: Sequence[float]) -> str:
+    return _number(statistics.median(values)) if values else NONE
+
+
+def _epoch(record: Record) -> str:
+    found = stats.epoch_s(record)
+    return NONE if found is None else ("~" if found[1] else "") + _number(found[0])
+
+
+def _losses(record: Record) -> str:
+    losses = (record.training or {}).get("losses")
+    return f"{losses[0]:.3f}/{losses[-1]:.3f}" if losses else NONE
 
 
 def _cold_warm(times: Any) -> str:

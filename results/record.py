@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-SCHEMA = 2
+SCHEMA = 3
 KINDS = ("measured", "predicted")
 STATUSES = ("ok", "failed")
 
@@ -30,7 +30,8 @@ class Record:
 
     ``samples_ns`` holds one sample a repetition, of the workload's own timed region: for ``prefill``, submission to
     the first sampled token in the caller's hands; for ``decode``, submission of the steps after the first token to the
-    last token. ``None`` and empty tuples mean "not observed", as in a failed record.
+    last token; for ``lora``, submission of ``training["steps"]`` optimiser steps to the end of the last. ``None`` and
+    empty tuples mean "not observed", as in a failed record.
     """
 
     schema: int
@@ -57,6 +58,7 @@ class Record:
     digest: str | None = None  # of everything the plan's probes read back, equal in every repetition
     prompt_tokens: int | None = None  # processed by one prefill
     generated_tokens: int | None = None  # the first sampled token and those decoded after it
+    training: Mapping[str, Any] | None = None  # of fine-tuning: steps and tokens of a sample and of an epoch, losses
     timing: str | None = None  # of samples_ns: "wall" | "step" | "dispatch"
     schedule: str | None = None  # "interleaved": all arms open at once; "reopened": one; "own process": no arms
     turns: tuple[int, ...] = ()  # when each repetition had its turn among those of its group
@@ -124,8 +126,13 @@ def upgrade_1_to_2(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "runner": None, "telemetry": None, "encode_ns": [], "dispatches": None}
 
 
+def upgrade_2_to_3(data: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 knew inference alone."""
+    return {**data, "training": None}
+
+
 # n -> function from schema n to schema n + 1
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: upgrade_1_to_2}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: upgrade_1_to_2, 2: upgrade_2_to_3}
 
 
 def upgraded(data: Any) -> dict[str, Any]:

@@ -28,6 +28,11 @@ def files(*suffixes: str, under: tuple[str, ...] = FOLDERS) -> list[str]:
     return [path.relative_to(ROOT).as_posix() for path in paths if path.is_file() and path.suffix in suffixes]
 
 
+def packaged() -> list[str]:
+    """What a wheel holds; of JSON lines and text only what ships with the engine, not the records of measurements."""
+    return [*files(*DATA, ".py"), *files(".jsonl", ".txt", under=("engine",))]
+
+
 def line_count(file: str) -> int:
     return len((ROOT / file).read_text().splitlines())
 
@@ -80,7 +85,7 @@ def test_every_folder_with_files_is_listed_as_a_package() -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Names in a wheel built from a copy of the tree, so that no leftover of an earlier build can slip in."""
     copy = tmp_path_factory.mktemp("tree")
-    for file in ("pyproject.toml", "README.md", "LICENSE", *files(*DATA, ".py")):
+    for file in ("pyproject.toml", "README.md", "LICENSE", *packaged()):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         (copy / file).write_bytes((ROOT / file).read_bytes())
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", "dist", "."]
@@ -91,7 +96,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_wheel_holds_every_module_kernel_and_data_file(wheel: set[str]) -> None:
-    missing = [file for file in files(*DATA, ".py") if f"tritmark/{file}" not in wheel]
+    missing = [file for file in packaged() if f"tritmark/{file}" not in wheel]
     assert not missing
 
 

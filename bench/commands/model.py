@@ -36,12 +36,14 @@ def plan(
     Nothing runs: only the limits of the device are read."""
     from tritmark.bench.case import expand, overridden
     from tritmark.bench.forecast import forecast
+    from tritmark.bench.workload import listed_workloads
     from tritmark.devices.registry import open_device
 
     target = open_device(device)
     with target.session() as session:
         caps = session.caps
-    axes = {"model": listed(model), "format": listed(format), "workload": listed(workload), "device": [device]}
+    workloads = listed_workloads(workload)
+    axes = {"model": listed(model), "format": listed(format), "workload": workloads, "device": [device]}
     for case in expand(overridden({}, axes, {"activation": activation} if activation else {})):
         result = forecast(case, caps, target.memory_bytes(caps), bandwidth and bandwidth * 1e9)
         emit(result) if as_json else print(_plan_text(result))

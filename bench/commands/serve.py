@@ -39,10 +39,12 @@ def serve(
 
     Whoever opens it chooses there what to measure, or a text to continue. Ctrl-C ends it."""
     from tritmark.bench.serving import CHOOSE_S, Serving
+    from tritmark.bench.workload import listed_workloads
     from tritmark.devices.browser.byhand import LAN, ByHand
     from tritmark.results.store import Store
 
-    offer = _offer(listed(model) or MODELS, listed(format) or FORMATS, listed(workload) or WORKLOADS, prompt, tokens)
+    workloads = listed_workloads(workload) or WORKLOADS
+    offer = _offer(listed(model) or MODELS, listed(format) or FORMATS, workloads, prompt, tokens)
     folder = out or Path("runs", datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"))
     name = f"browser:{LAN}" if lan else "browser"
     page = ByHand(name, lan=lan, port=port, timeout_s=timeout_s, open_s=CHOOSE_S)
@@ -78,7 +80,7 @@ def shown(record: Record) -> dict[str, Any]:
     if record.status != "ok":
         return {"note": record.reason, "numbers": []}
     derived, row = tables.derived(record), tables.row(record)
-    speed = derived["decode_tps"] or derived["prefill_tps"]
+    speed = derived["decode_tps"] or derived["prefill_tps"] or derived["train_tps"]
     numbers = [[name, value] for name, value in row.items() if value != tables.NONE and name not in UNSHOWN]
     note = f"Measured {len(record.samples_ns)} times; the record is on the computer."
     return {"note": note, "tokens_per_s": speed["median"], "numbers": numbers}
@@ -87,12 +89,13 @@ def shown(record: Record) -> dict[str, Any]:
 def _offer(models: Sequence[str], formats: Sequence[str], workloads: Sequence[str], prompt: str, tokens: int) -> Offer:
     """What can be chosen; an error for what no case could mean, before anybody is invited."""
     from tritmark.bench.serving import Offer, can_write
-    from tritmark.engine.inference import Workload, parse_format
+    from tritmark.bench.workload import parse_workload
+    from tritmark.engine.inference import parse_format
 
     for each in formats:
         parse_format(each)
     for each in workloads:
-        Workload.parse(each)
+        parse_workload(each)
     writers = tuple(model for model in models if can_write(model))
     return Offer(models=tuple(models), writers=writers, formats=tuple(formats), workloads=tuple(workloads),
                  prompt=prompt, tokens=tokens)  # fmt: skip

@@ -45,6 +45,8 @@ class LlamaBench:
     def measure(self, case: Case, device: Device, tell: Callable[[str], None]) -> Mapping[str, Any]:
         if "activation" in case.options:
             raise RunnerError(f"{self.label} cannot be told an activation; leave --activation or this runner out")
+        if case.workload.startswith("lora:"):
+            raise RunnerError(f"{self.label} is measured at inference alone; leave {case.workload} or this runner out")
         workload = Workload.parse(case.workload)
         tell("model file")
         place = self._place(device)

@@ -13,7 +13,6 @@ from ..training import UNLABELLED
 from .encoding import Encoded
 
 U32 = npt.NDArray[np.uint32]
-OPEN_ROWS = 64  # that first fit looks at
 
 
 @dataclass(frozen=True)
@@ -46,21 +45,18 @@ def pieces(document: Encoded, context: int, *, splits: bool) -> Iterator[Piece]:
 
 
 def packed(found: Iterable[Piece], size: int) -> list[list[Piece]]:
-    """Rows of at most ``size`` tokens, each piece in the first of the open rows that has room."""
+    """Rows of at most ``size`` tokens: the longest pieces first, each into the fullest row that has room for it."""
     rows: list[list[Piece]] = []
-    room: list[int] = []
-    first_open = 0
-    for piece in found:
-        for at in range(first_open, len(rows)):
-            if room[at] >= len(piece.ids):
-                break
-        else:
-            at = len(rows)
+    with_room: list[list[int]] = [[] for _ in range(size + 1)]  # rows by the tokens that still fit
+    for piece in sorted(found, key=lambda piece: -len(piece.ids)):
+        length = len(piece.ids)
+        room = next((room for room in range(length, size) if with_room[room]), size)
+        if room == size:
             rows.append([])
-            room.append(size)
-            first_open = max(first_open, len(rows) - OPEN_ROWS)
-        rows[at].append(piece)
-        room[at] -= len(piece.ids)
+            with_room[size].append(len(rows) - 1)
+        row = with_room[room].pop()
+        rows[row].append(piece)
+        with_room[room - length].append(row)
     return rows
 
 

@@ -6,6 +6,7 @@ part is the same: int8 activations (or fine ones, three limbs, for comparison wi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from ..errors import PlanError
@@ -23,6 +24,7 @@ from ..ops.self_attend import SelfAttend
 from ..ops.ternary_product import TernaryProduct
 from ..ops.uniform import stream_seed
 from .bitnet import BitNet
+from .config import Config
 from .lora import Lora, Parameters
 
 
@@ -36,27 +38,46 @@ class Batches:
 
 
 @dataclass
-class Trainable:
-    """``limbs``: 1 for int8 activations, 3 for fine ones. ``longest``: most tokens of a document."""
+class Trainable(ABC):
+    """The layers over weights that a subclass gives. ``limbs``: 1 for int8 activations, 3 for fine ones; ``longest``:
+    most tokens of a document.
+    """
 
-    net: BitNet
-    lora: Lora
-    parameters: Parameters
+    config: Config
     limbs: int
     longest: int
 
+    @abstractmethod
+    def embedded(self, graph: Graph, tokens: Value) -> Value:
+        """The step's tokens as rows (M, E)."""
+
+    @abstractmethod
+    def norm(self, name: str) -> Value:
+        """The weights of a norm."""
+
+    @abstractmethod
+    def rope(self) -> Value:
+        """(cos, sin) of every position of a document."""
+
+    @abstractmethod
+    def projected(
+        self, graph: Graph, name: str, normed: Value, codes: tuple[Value, ...], residual: Value | None = None
+    ) -> Value:
+        """[residual +] a projection of the normed values, whose codes are given."""
+
+    @abstractmethod
+    def head(self, graph: Graph, normed: Value) -> Value:
+        """The logits (M, V)."""
+
     def forward(self, graph: Graph, batches: Batches) -> tuple[Value, list[range]]:
         """Append the layers and the head; the logits (M, V), and the range of nodes of each layer."""
-        (x,) = graph.add(Embed(self.net.matrix("token_embd"), graph.tokens), [batches.tokens], "embed")
+        x = self.embedded(graph, batches.tokens)
         layers = []
-        for layer in range(self.net.config.layers):
+        for layer in range(self.config.layers):
             first = len(graph.nodes)
             x = self._layer(graph, batches, x, f"blk.{layer}")
             layers.append(range(first, len(graph.nodes)))
-        normed = self._normed(graph, x, "output_norm")
-        head = self.net.matrix("token_embd" if self.net.config.tied else "output")
-        (logits,) = graph.add(DenseProduct(head), [normed], "head")
-        return self._adapted(graph, "output", normed, logits), layers
+        return self.head(graph, self._normed(graph, x, "output_norm")), layers
 
     def loss(self, graph: Graph, batches: Batches, logits: Value, log: Value) -> None:
         """Append the loss, which goes to ``log``; the logits become their own gradient."""
@@ -66,38 +87,60 @@ class Trainable:
         graph.add(LossTotal(), [losses, log], "loss.total")
 
     def _layer(self, graph: Graph, batches: Batches, x: Value, blk: str) -> Value:
-        c = self.net.config
+        c = self.config
         normed, codes = self._quantized(graph, x, f"{blk}.attn_norm")
-        q, k, v = (self._projected(graph, f"{blk}.{name}", normed, codes) for name in ("attn_q", "attn_k", "attn_v"))
+        q, k, v = (self.projected(graph, f"{blk}.{name}", normed, codes) for name in ("attn_q", "attn_k", "attn_v"))
         q, k = (
-            graph.add(Rope(c.head), [value, self.net.rope(), batches.spans], f"{blk}.rope.{name}")[0]
+            graph.add(Rope(c.head), [value, self.rope(), batches.spans], f"{blk}.rope.{name}")[0]
             for name, value in (("q", q), ("k", k))
         )
         attend = SelfAttend(c.heads, c.kv_heads, c.head, self.longest)
         attended = graph.add(attend, [q, k, v, batches.spans], f"{blk}.attend")[0]
-        x = self._projected(graph, f"{blk}.attn_output", *self._quantized(graph, attended, f"{blk}.attn_sub_norm"), x)
+        x = self.projected(graph, f"{blk}.attn_output", *self._quantized(graph, attended, f"{blk}.attn_sub_norm"), x)
         normed, codes = self._quantized(graph, x, f"{blk}.ffn_norm")
-        gate, up = (self._projected(graph, f"{blk}.{name}", normed, codes) for name in ("ffn_gate", "ffn_up"))
+        gate, up = (self.projected(graph, f"{blk}.{name}", normed, codes) for name in ("ffn_gate", "ffn_up"))
         (gated,) = graph.add(Gate(c.activation), [gate, up], f"{blk}.gate")
-        return self._projected(graph, f"{blk}.ffn_down", *self._quantized(graph, gated, f"{blk}.ffn_sub_norm"), x)
+        return self.projected(graph, f"{blk}.ffn_down", *self._quantized(graph, gated, f"{blk}.ffn_sub_norm"), x)
 
     def _normed(self, graph: Graph, x: Value, norm: str) -> Value:
-        return graph.add(RmsNorm(self.net.config.eps), [x, self.net.vector(norm)], norm)[0]
+        return graph.add(RmsNorm(self.config.eps), [x, self.norm(norm)], norm)[0]
 
     def _quantized(self, graph: Graph, x: Value, norm: str) -> tuple[Value, tuple[Value, ...]]:
         normed = self._normed(graph, x, norm)
         return normed, graph.add(Quantize(self.limbs), [normed], f"{norm}.quantize")
 
-    def _projected(
+
+@dataclass
+class Adapted(Trainable):
+    """A frozen model with the pairs of an adapter beside its projections."""
+
+    net: BitNet
+    lora: Lora
+    parameters: Parameters
+
+    def embedded(self, graph: Graph, tokens: Value) -> Value:
+        return graph.add(Embed(self.net.matrix("token_embd"), graph.tokens), [tokens], "embed")[0]
+
+    def norm(self, name: str) -> Value:
+        return self.net.vector(name)
+
+    def rope(self) -> Value:
+        return self.net.rope()
+
+    def projected(
         self, graph: Graph, name: str, normed: Value, codes: tuple[Value, ...], residual: Value | None = None
     ) -> Value:
-        """[residual +] the frozen projection of the codes, and the adapter's of the normed values."""
         weight = self.net.matrix(name)
         if not weight.ternary:
             raise PlanError(f"{name}.weight is {weight.kind} and not ternary; only ternary projections can be adapted")
         inputs = [*codes] if residual is None else [*codes, residual]
         (y,) = graph.add(TernaryProduct(weight, limbs=self.limbs), inputs, name)
         return self._adapted(graph, name, normed, y)
+
+    def head(self, graph: Graph, normed: Value) -> Value:
+        head = self.net.matrix("token_embd" if self.config.tied else "output")
+        (logits,) = graph.add(DenseProduct(head), [normed], "head")
+        return self._adapted(graph, "output", normed, logits)
 
     def _adapted(self, graph: Graph, name: str, x: Value, y: Value) -> Value:
         """y, with the adapter's part added in place where ``name`` has one."""

@@ -87,12 +87,27 @@ def test_no_cell_is_cut_and_no_line_is_wider_than_the_terminal(columns: int) -> 
         assert cell in text
 
 
-def test_every_metric_of_the_table_is_defined_beneath_it() -> None:
-    text = tables.text([record()], 140)
-    defined = {name for name, _ in tables.DEFINITIONS}
-    for column in tables.SPEED + tables.COST[:-1]:
+TRAINING = {"steps": 2, "tokens": 250, "supervised_tokens": 200, "slots": 256, "epoch_steps": 10, "losses": [6.2, 6.0]}
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_every_metric_of_the_table_is_defined_beneath_it(learns: bool) -> None:
+    shown = record(workload="lora:r8,c128", training=TRAINING) if learns else record()
+    text = tables.text([shown], 140)
+    defined = {name for name, _ in (*(tables.LEARNING if learns else tables.INFERENCE), *tables.DEFINITIONS)}
+    for column in (tables.TRAINING if learns else tables.SPEED) + tables.COST[:-1]:
         assert column.removesuffix(" ms").removesuffix(" s") in defined
     assert all(f"{name}: " in text for name in defined)
+
+
+def test_fine_tuning_has_columns_of_its_own_beside_inference() -> None:
+    lora = record(workload="lora:r8,c128", training=TRAINING, samples_ns=(10**9, 10**9, 2 * 10**9))
+    text = tables.text([record(), lora], 140)
+    assert "Prefill" in text and "Train" in text
+    for cell in ("250 ± 0", "200", "0.50 ± 0.00", "~5.00", "6.200/6.000"):
+        assert cell in text
+    whole = tables.derived(record(workload="lora:r8,c128", training={**TRAINING, "epoch_steps": 2}))
+    assert tables.derived(lora)["epoch_extrapolated"] and whole["epoch_extrapolated"] is False
 
 
 def test_markdown_has_as_many_cells_in_every_row() -> None:
