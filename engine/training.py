@@ -6,7 +6,7 @@ micro-batch, ``update`` makes an optimiser step of them, ``evaluate`` only write
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,12 @@ from .grad import backward
 from .graph import Graph, Value
 from .inference import Compiled, Format
 from .models.bitnet import BitNet
-from .models.config import read_config
-from .models.lora import STATE, Lora, lora_parameters
-from .models.trainable import Adapted, Batches
+from .models.config import Config, read_config
+from .models.lora import Lora, lora_parameters
+from .models.parameters import STATE, Parameters
+from .models.trainable import Adapted, Batches, Trainable
 from .ops.adamw import AdamW, GradientNorm
+from .ops.op import Op
 from .ops.quantize import FINE
 from .ops.uniform import Uniform, stream_seed
 from .ops.zeros import Zeros
@@ -56,6 +58,11 @@ class MicroBatches:
     def size(self) -> int:
         """Tokens of a micro-batch."""
         return int(self.tokens.shape[1])
+
+    @property
+    def longest(self) -> int:
+        """Most tokens of a document."""
+        return int((self.spans[..., 1] - self.spans[..., 0]).max())
 
     def tokens_of(self, indices: Sequence[int]) -> int:
         """Tokens of some micro-batches, padding (documents of one token, which teach nothing) left out."""
@@ -134,13 +141,51 @@ def compile_lora(
     The slots "state/..." are all that goes on from one optimiser step to the next.
 
     ``fine``: activations of 22 bits instead of int8. ``recomputed``: layers, from the first on, that keep only their
-    input and are computed again on the way back; all but the last unless told otherwise, whose values are wanted at
-    once. ``resumed``: SHA-256 of the file with the
-    prefix "state" that these slots are filled from; the steps before it need not be played.
+    input and are computed again on the way back; all but the last, whose values are wanted at once, unless told
+    otherwise. ``resumed``: SHA-256 of the file with the prefix "state" that these slots are filled from; the steps
+    before it need not be played.
     """
-    optimiser = optimiser or Optimiser()
-    run = _Run(model, fmt, lora, batches, course, caps, optimiser, activation, fine, recomputed, resumed)
-    return run.compiled()
+    config = read_config(model, activation)
+    longest = batches.longest
+    parameters = lora_parameters(lora, config)
+    net = BitNet(model, config, fmt.resident, longest)
+    learner = Learner(
+        trainable=Adapted(config, FINE if fine else 1, longest, net, lora, parameters),
+        parameters=parameters,
+        image=Image(model, f"{fmt.resident}/lora/{longest}" + (f"/{resumed}" if resumed else "")),
+        starts={
+            name: Uniform(stream_seed(lora.seed, name), shape[1] ** -0.5)
+            for name, shape in parameters.shapes.items()
+            if name.endswith(".lora_a")
+        },
+    )
+    return compile_run(learner, batches, course, caps, optimiser or Optimiser(), recomputed, resumed is not None)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What learns: its graph, its parameters, where its frozen weights come from, and the ops that draw the first
+    numbers of those parameters that do not start at zero.
+    """
+
+    trainable: Trainable
+    parameters: Parameters
+    image: Image
+    starts: Mapping[str, Op]
+
+
+def compile_run(
+    learner: Learner,
+    batches: MicroBatches,
+    course: Course,
+    caps: Caps,
+    optimiser: Optimiser,
+    recomputed: int | None,
+    resumed: bool,
+) -> Compiled:
+    """The Plan of a run of ``learner``."""
+    _check(batches, learner.trainable.config)
+    return _Run(learner, batches, course, caps, optimiser, recomputed, resumed).compiled()
 
 
 class _Run:
@@ -148,41 +193,24 @@ class _Run:
 
     def __init__(
         self,
-        model: Model,
-        fmt: Format,
-        lora: Lora,
+        learner: Learner,
         batches: MicroBatches,
         course: Course,
         caps: Caps,
         optimiser: Optimiser,
-        activation: str | None,
-        fine: bool,
         recomputed: int | None,
-        resumed: str | None,
+        resumed: bool,
     ) -> None:
-        self.config = config = read_config(model, activation)
-        _check(batches, config.vocabulary)
-        self.lora, self.batches, self.caps = lora, batches, caps
-        self.optimiser = optimiser
-        self.recomputed = config.layers - 1 if recomputed is None else recomputed
-        longest = int((batches.spans[..., 1] - batches.spans[..., 0]).max())
-        if longest > config.context:
-            raise PlanError(f"a document of {longest} tokens exceeds the model's context of {config.context}")
-        self.image = Image(model, f"{fmt.resident}/lora/{longest}" + (f"/{resumed}" if resumed else ""))
-        self.resumed = resumed is not None
-        self.parameters = lora_parameters(lora, config)
-        net = BitNet(model, config, fmt.resident, longest)
-        self.trainable = Adapted(config, FINE if fine else 1, longest, net, lora, self.parameters)
+        self.learner, self.trainable, self.parameters = learner, learner.trainable, learner.parameters
+        self.config = self.trainable.config
+        self.batches, self.caps, self.optimiser, self.resumed = batches, caps, optimiser, resumed
+        self.recomputed = self.config.layers - 1 if recomputed is None else recomputed
         self.rows = tuple(course.rows(batches, optimiser))
+        count = batches.tokens.size
         self.data = Batches(
-            *(
-                Value(name, shape, "u32", "input", np.ascontiguousarray(array, "<u4").tobytes())
-                for name, array, shape in (
-                    ("tokens", batches.tokens, (batches.tokens.size,)),
-                    ("labels", batches.labels, (batches.tokens.size,)),
-                    ("spans", batches.spans, (batches.tokens.size, 2)),
-                )
-            )
+            _input("tokens", batches.tokens, (count,)),
+            _input("labels", batches.labels, (count,)),
+            _input("spans", batches.spans, (count, 2)),
         )
         self.losses, self.norms, self.held_out = (
             Value(f"{STATE}/{name}", (max(1, sum(row.program == program for row in self.rows)),), role="output")
@@ -199,10 +227,8 @@ class _Run:
         p = self.parameters
         for value in (p.weights, p.gradients, *p.moments, self.losses, self.norms, self.held_out):
             graph.add(Zeros(), [value], f"{value.id}.zeros")
-        for name, part in self.parameters.parts.items():
-            if name.endswith(".lora_a"):
-                bound = part.shape[1] ** -0.5
-                graph.add(Uniform(stream_seed(self.lora.seed, name), bound), [part], name)
+        for name, op in self.learner.starts.items():
+            graph.add(op, [p.parts[name]], name)
 
     def _train(self, graph: Graph) -> None:
         logits, layers = self.trainable.forward(graph, self.data)
@@ -218,27 +244,34 @@ class _Run:
         p, o = self.parameters, self.optimiser
         most = o.clip if o.clip is not None else float(np.finfo(np.float32).max)
         (norm,) = graph.add(GradientNorm(most), [p.gradients, self.norms], "gradient_norm")
-        graph.add(AdamW(o.beta1, o.beta2, o.eps), [p.weights, p.gradients, *p.moments, norm], "adamw")
+        for group, decays in p.groups():
+            graph.add(AdamW(o.beta1, o.beta2, o.eps, decays), [*group, norm], "adamw" if decays else "adamw.vectors")
 
     def compiled(self) -> Compiled:
         names = list(dict.fromkeys(row.program for row in self.rows))
         graphs = {name: self.graph(name) for name in names}
-        compiler = Compiler(self.caps, self.image, filled=f"{STATE}/" if self.resumed else None)
+        compiler = Compiler(self.caps, self.learner.image, filled=f"{STATE}/" if self.resumed else None)
         programs = {name: compiler.program(graph) for name, graph in graphs.items()}
         probes = [
             Probe(name=name, slot=slot.id, offset=0, bytes=slot.bytes)
             for name, slot in (("adapter", self.parameters.weights), ("losses", self.losses))
         ]
         plan = compiler.plan(programs, self.rows, probes)
-        return Compiled(plan, self.image, self.rows, graphs, self.config, len(self.rows))
+        return Compiled(plan, self.learner.image, self.rows, graphs, self.config, len(self.rows))
 
 
-def _check(batches: MicroBatches, vocabulary: int) -> None:
+def _input(name: str, array: U32, shape: tuple[int, ...]) -> Value:
+    return Value(name, shape, "u32", "input", np.ascontiguousarray(array, "<u4").tobytes())
+
+
+def _check(batches: MicroBatches, config: Config) -> None:
     if batches.learnt < 1 or not batches.size:
         raise PlanError("there is nothing to learn from: no micro-batch")
-    largest = int(batches.tokens.max())
+    largest, vocabulary = int(batches.tokens.max()), config.vocabulary
     if largest >= vocabulary:
         raise PlanError(f"token {largest} is outside 0..{vocabulary - 1}; the data was made with another tokenizer")
+    if batches.longest > config.context:
+        raise PlanError(f"a document of {batches.longest} tokens exceeds the model's context of {config.context}")
 
 
 def slot_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2021, arXiv 2106.09685): which projections get a low-rank pair, and where its numbers lie.
+"""LoRA (Hu et al. 2021, arXiv 2106.09685): which projections get a low-rank pair.
 
 y = W x + (alpha / rank) B (A x) with A (rank, in) and B (out, rank). A starts uniform in +-1/sqrt(in), each matrix from
 a stream of its own, B at zero.
@@ -7,12 +7,11 @@ a stream of its own, B at zero.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 from ..errors import PlanError
-from ..graph import Value
 from .config import Config
+from .parameters import Parameters
 
 MODULES = {
     "attn_q": "attn_q", "attn_k": "attn_k", "attn_v": "attn_v", "attn_o": "attn_output",
@@ -20,8 +19,6 @@ MODULES = {
 }  # fmt: skip
 ALL = "all"
 MOST_RANK = 1024
-STATE = "state"  # prefix of the slots that a checkpoint holds
-ALIGNMENT = 64  # elements: a binding begins at a multiple of 256 bytes
 
 
 @dataclass(frozen=True)
@@ -59,54 +56,6 @@ class Lora:
             raise PlanError("this model's head is its embedding and cannot be adapted; leave out the module output")
         if "output" in wanted and not config.tied:
             yield "output", config.vocabulary, config.embedding
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Named matrices side by side in one value, each at an aligned place; gradients and moments lie alike."""
-
-    shapes: dict[str, tuple[int, ...]]
-    firsts: dict[str, int] = field(init=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        first = 0
-        for name, shape in self.shapes.items():
-            self.firsts[name] = first
-            elements = 1
-            for side in shape:
-                elements *= side
-            first += -(-elements // ALIGNMENT) * ALIGNMENT
-        self.firsts[""] = first
-
-    @property
-    def elements(self) -> int:
-        return self.firsts[""]
-
-    @cached_property
-    def weights(self) -> Value:
-        return Value(f"{STATE}/parameters", (self.elements,), role="state")
-
-    @cached_property
-    def gradients(self) -> Value:
-        return Value("gradients", (self.elements,), role="state")
-
-    @cached_property
-    def moments(self) -> tuple[Value, Value]:
-        first, second = (Value(f"{STATE}/moments.{i}", (self.elements,), role="state") for i in (1, 2))
-        return first, second
-
-    @cached_property
-    def parts(self) -> dict[str, Value]:
-        """Each matrix as a part of the whole."""
-        return {name: self._part(self.weights, name) for name in self.shapes}
-
-    @cached_property
-    def gradient_of(self) -> dict[Value, Value]:
-        return {part: self._part(self.gradients, name) for name, part in self.parts.items()}
-
-    def _part(self, whole: Value, name: str) -> Value:
-        id = f"{whole.id.removeprefix(f'{STATE}/')}.{name}"
-        return Value(id, self.shapes[name], role="state", whole=whole, first=self.firsts[name])
 
 
 def lora_parameters(lora: Lora, config: Config) -> Parameters:

@@ -25,7 +25,8 @@ from ..ops.ternary_product import TernaryProduct
 from ..ops.uniform import stream_seed
 from .bitnet import BitNet
 from .config import Config
-from .lora import Lora, Parameters
+from .lora import Lora
+from .parameters import Parameters
 
 
 @dataclass(frozen=True)
