@@ -17,22 +17,31 @@ from . import stats
 
 FIRST, LAST = "<!-- measured: begin -->", "<!-- measured: end -->"
 HEADS = ("Device", "Model", "Format", "Prefill tok/s", "Decode tok/s", "Weights read, GB/s", "GPU MiB")
+TRAINING_HEADS = (
+    "Device", "Model", "Format", "Fine-tuning", "Train tok/s", "with padding", "Epoch s", "GPU MiB",
+)  # fmt: skip
 
 
 def table(machines: Iterable[Sequence[Record]]) -> str:
-    """A Markdown row for each machine, player, model and format: medians ± MAD over repetitions.
+    """A Markdown row for each machine, player, model and format: medians ± MAD over repetitions; fine-tuning apart.
 
     ``machines``: the records of one machine each. Weights read are the bytes of all weights (a decode step reads each
     once) times the decode rate.
     """
     groups: dict[tuple[str, str, str], list[Record]] = {}
+    training: list[tuple[str, Record]] = []
     for records in machines:
-        for record in records:
-            if record.status == "ok":
-                key = (_name(records) + _player(record), record.model, record.format)
-                groups.setdefault(key, []).append(record)
+        for record in (record for record in records if record.status == "ok"):
+            device = _name(records) + _player(record)
+            if record.training:
+                training.append((device, record))
+            else:
+                groups.setdefault((device, record.model, record.format), []).append(record)
     lines = ["| " + " | ".join(HEADS) + " |", "|---|---|---|---:|---:|---:|---:|"]
     lines += ["| " + " | ".join((*key, *_cells(members))) + " |" for key, members in groups.items()]
+    if training:
+        lines += ["", "| " + " | ".join(TRAINING_HEADS) + " |", "|---|---|---|---|---:|---:|---:|---:|"]
+        lines += ["| " + " | ".join(_training_cells(*each)) + " |" for each in training]
     return "\n".join(lines) + "\n"
 
 
@@ -69,6 +78,17 @@ def _cells(members: Sequence[Record]) -> tuple[str, str, str, str]:
         ", ".join(f"{value:,.1f}" if value < 100 else f"{value:,.0f}" for value in traffic) or "-",
         f"{peak / 2**20:,.0f}",
     )
+
+
+def _training_cells(device: str, record: Record) -> tuple[str, ...]:
+    """An epoch is marked ~ where it is extrapolated from the steps that were measured."""
+    tokens, slots = stats.train_tps(record), stats.train_tps(record, "slots")
+    seconds, extrapolated = stats.epoch_s(record) or (0.0, False)
+    return (
+        device, record.model, record.format, record.workload,
+        f"{statistics.median(tokens):,.0f} ± {stats.mad(tokens):,.0f}", f"{statistics.median(slots):,.0f}",
+        f"{'~' if extrapolated else ''}{seconds:,.1f}", f"{(record.ledger_peak_bytes or 0) / 2**20:,.0f}",
+    )  # fmt: skip
 
 
 def _rate(workload: str, tps: Sequence[float]) -> str:

@@ -13,7 +13,7 @@ import typer
 from .output import TIMEOUT_S, Activation, AsJson, Device, Timeout, emit, listed
 
 if TYPE_CHECKING:
-    from tritmark.bench.finetune import Outcome
+    from tritmark.bench.lesson import Outcome
     from tritmark.engine.data.dataset import Shape
 
 
@@ -97,14 +97,14 @@ def finetune(
     """Fine-tune a LoRA adapter on a frozen ternary model.
 
     The same data, seed and settings give the same adapter, byte for byte, on every exact device."""
-    from tritmark.bench import finetune as lesson
+    from tritmark.bench import finetune as tuning
     from tritmark.bench.learning import watching
     from tritmark.devices.registry import open_device
     from tritmark.engine.models.lora import Lora
     from tritmark.engine.training import Optimiser
 
     modules = tuple(part for text in listed(lora_modules) or ["all"] for part in text.split())
-    request = lesson.Request(
+    request = tuning.Request(
         model=model, data=data, out=out, format=format, epochs=epochs, accumulation=accumulate,
         shape=_shape(context, batch, pack, long, loss, validation, seed),
         lora=Lora(lora_rank, lora_alpha, modules, lora_dropout, seed), optimiser=Optimiser(clip=clip or None),
@@ -115,8 +115,8 @@ def finetune(
         resume=resume,
     )  # fmt: skip
     with watching() as watch, stopping() as stops:
-        outcome = lesson.finetune(open_device(device, timeout_s=timeout_s), request, watch, stops)
-    emit(_json(outcome)) if as_json else print(_text(outcome))
+        outcome = tuning.finetune(open_device(device, timeout_s=timeout_s), request, watch, stops)
+    emit(outcome_json(outcome)) if as_json else print(outcome)
 
 
 def _shape(context: int, batch: int | None, packs: bool, long: str, loss: str, held_out: float, seed: int) -> Shape:
@@ -154,13 +154,5 @@ def stopping() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _json(outcome: Outcome) -> dict[str, Any]:
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Path) else value for name, value in vars(outcome).items()}
-
-
-def _text(outcome: Outcome) -> str:
-    lines = [f"{outcome.adapter}  sha256 {outcome.sha256}", f"{outcome.steps:,} steps, last loss {outcome.loss:.4f}"]
-    if outcome.held_out_before is not None and outcome.held_out_after is not None:
-        change = 1 - outcome.held_out_after / outcome.held_out_before
-        lines.append(f"held-out loss {outcome.held_out_before:.4f} -> {outcome.held_out_after:.4f} ({-change:+.1%})")
-    return "\n".join([*lines, f"metrics: {outcome.metrics} and its .svg"])

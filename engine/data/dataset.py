@@ -70,14 +70,18 @@ def read_dataset(path: Path, tokenizer: Tokenizer, shape: Shape) -> Dataset:
     return dataset(list(encode(read_documents(path), tokenizer, answers_only=shape.answers_only)), shape, str(path))
 
 
-def dataset(documents: Sequence[Encoded], shape: Shape, name: str) -> Dataset:
-    """Shuffled, divided and laid into micro-batches. DataError where nothing remains to learn."""
+def dataset(
+    documents: Sequence[Encoded], shape: Shape, name: str, apart: Sequence[Encoded] | None = None
+) -> Dataset:
+    """Shuffled, divided and laid into micro-batches. DataError where nothing remains to learn. ``apart``: documents to
+    hold out, in place of a part of these.
+    """
     useful = [document for document in documents if document.learnt[1:].any()]
     if not useful:
         raise DataError(f"{name} holds nothing to learn: no document has a token to predict; try --loss all")
     order = [useful[at] for at in permutation(len(useful), shape.seed, "documents")]
-    apart = min(len(order) - 1, max(1, round(shape.held_out * len(order)))) if shape.held_out else 0
-    parts = order[apart:], order[:apart]
+    count = min(len(order) - 1, max(1, round(shape.held_out * len(order)))) if shape.held_out else 0
+    parts = (order[count:], order[:count]) if apart is None else (order, list(apart))
     rows = [_rows(part, shape) for part in parts]
     counts = [_counts(part, content, shape) for part, content in zip(parts, rows, strict=True)]
     skipped = len(documents) - len(useful)

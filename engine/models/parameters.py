@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
+import numpy as np
+import numpy.typing as npt
+
 from ..graph import Value
 
 STATE = "state"  # prefix of the slots that a checkpoint holds
@@ -55,6 +58,13 @@ class Parameters:
     @cached_property
     def gradient_of(self) -> dict[Value, Value]:
         return {part: self._part(self.gradients, name) for name, part in self.parts.items()}
+
+    def arrays(self, weights: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """Each array by its name, cut from the whole."""
+        return {
+            name: weights[self.firsts[name] : self.firsts[name] + prod(shape)].reshape(shape)
+            for name, shape in self.shapes.items()
+        }
 
     def groups(self) -> Iterator[tuple[tuple[Value, ...], bool]]:
         """(weights, gradients, first moments, second moments) of what decays, then of what does not."""

@@ -55,7 +55,7 @@ def whole(model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_it_learns_and_leaves_an_adapter_its_metrics_and_a_plot(whole: dict[str, Any], model: Path) -> None:
     assert whole["held_out_after"] < 0.8 * whole["held_out_before"]
-    out = Path(whole["adapter"])
+    out = Path(whole["path"])
     assert sorted(path.name for path in out.parent.iterdir()) == [
         "adapter.gguf", "adapter.metrics.jsonl", "adapter.metrics.svg"
     ]  # fmt: skip
@@ -133,7 +133,7 @@ def test_a_full_disk_keeps_the_checkpoint_before_and_the_run(
     monkeypatch.setattr(checkpoint, "save", full)
     watch = Witness()
     outcome = finetune.finetune(open_device("host"), request(model, data, tmp_path), watch)
-    assert outcome.adapter.exists() and "no space left" in watch.warnings[0]
+    assert outcome.path.exists() and "no space left" in watch.warnings[0]
     assert checkpoint.newest(tmp_path / "checkpoints").step == 2
 
 
