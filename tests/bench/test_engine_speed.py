@@ -1,4 +1,4 @@
-"""How long the engine's pieces take: the two ternary products, a decode step, and compiling the largest Plan."""
+"""How long the engine's pieces take: ternary products, a decode step, a training step, compiling a large Plan."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 from made_models import MadeModel, add_ternary
 from op_runs import OpRun, given, result
+from training_runs import course, random_batches
 
 from tritmark.engine.formats.model import open_model
 from tritmark.engine.graph import Graph
 from tritmark.engine.inference import Workload, compile_workload, parse_format
+from tritmark.engine.models.lora import Lora
 from tritmark.engine.models.source import Source
+from tritmark.engine.ops.quantize import FINE, Quantize
 from tritmark.engine.ops.quantize_norm import QuantizeNorm
-from tritmark.engine.ops.ternary_product import TernaryProduct
+from tritmark.engine.ops.ternary_product import TernaryProduct, TransposedProduct
 from tritmark.engine.players.wgpu_player import load
 from tritmark.engine.steps import StepRow
+from tritmark.engine.training import compile_lora
 from tritmark.engine.weights import Weight
 
 SIDE = 1024  # of the square matrix: 1 Mi weights
@@ -61,6 +65,38 @@ def test_decode_step(benchmark: Any, gpu: Any, resident: str) -> None:
     session = load(gpu, compiled.plan, Source(model, resident))
     session.play()
     benchmark.pedantic(session.play, (compiled.first_decode, compiled.first_decode + 1), rounds=10, warmup_rounds=2)
+    session.close()
+
+
+def transposed(gpu: Any, resident: str, tokens: int) -> OpRun:
+    """A run of REPEATS steps of quantising gradients and of the product that takes them back through a layer."""
+    model = MadeModel("bench")
+    add_ternary(model, np.random.default_rng(1), "w", (SIDE, SIDE))
+    weight = Weight("w", model, ("w.weight",), resident, SIDE, SIDE)
+    graph = Graph("op", tokens)
+    codes = graph.add(Quantize(FINE, weight), [given("g", tokens, SIDE)], "quantize")
+    graph.add(TransposedProduct(weight), codes, "product", [result("y", tokens, SIDE)])
+    return OpRun(gpu, graph, [StepRow("op", 0, tokens, 0)] * REPEATS, {"w": weight})
+
+
+@pytest.mark.parametrize("resident", FORMATS)
+def test_transposed_product(benchmark: Any, gpu: Any, resident: str) -> None:
+    """Twenty launches on 32 tokens' gradients."""
+    session = transposed(gpu, resident, 32).session
+    benchmark.extra_info["weights"] = REPEATS * SIDE * SIDE
+    benchmark.pedantic(session.play, rounds=3, warmup_rounds=1)
+    session.close()
+
+
+@pytest.mark.parametrize("resident", FORMATS)
+def test_training_step(benchmark: Any, gpu: Any, resident: str) -> None:
+    """One LoRA step of the tiny synthetic model on 64 tokens: forward, backward and AdamW."""
+    model = open_model("synthetic:tiny")
+    batches = random_batches(1, 64, 512)
+    made = compile_lora(model, parse_format(resident), Lora(), batches, course([[0]]), gpu.caps)
+    session = load(gpu, made.plan, Source(model, resident))
+    session.play()
+    benchmark.pedantic(session.play, (1, 3), rounds=5, warmup_rounds=1)
     session.close()
 
 
