@@ -100,14 +100,21 @@ def read(path: Path) -> Checkpoint:
 
 def check(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> None:
     """CaseError, naming what differs, where ``checkpoint`` is of a run that was told something else."""
-    told = checkpoint.settings
-    names = [name for name in {**settings, **told} if settings.get(name) != told.get(name)]
-    if names:
-        name = names[0]
-        raise CaseError(
-            f"{checkpoint.path} is of another run: {name} was {told.get(name)!r} there and is "
-            f"{settings.get(name)!r} now; use the same, or another --checkpoint-dir"
-        )
+    then, now = _flat(checkpoint.settings), _flat(settings)
+    for name in {**now, **then}:
+        if now.get(name) != then.get(name):
+            raise CaseError(
+                f"{checkpoint.path} is of another run: {name} was {then.get(name)!r} there and is {now.get(name)!r} "
+                "now; use the same, or another --checkpoint-dir"
+            )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings within settings by their path: "lora.rank"."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
 
 
 def _files(folder: Path) -> list[Path]:

@@ -163,7 +163,7 @@ def test_a_run_ends_early_and_keeps_its_best_adapter(model: Path, data: Path, tm
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        (("--lora-rank", "3"), "of another run: lora"),
+        (("--lora-rank", "3"), "of another run: lora.rank was 2 there and is 3 now"),
         (("--learning-rate", "0.02"), "of another run: rate"),
         (("--context", "32"), "of another run: data"),
     ],
