@@ -25,10 +25,10 @@ from .models.lora import Lora, lora_parameters
 from .models.parameters import STATE, Parameters
 from .models.trainable import Adapted, Batches, Trainable
 from .ops.adamw import AdamW, GradientNorm
+from .ops.fill import Fill
 from .ops.op import Op
 from .ops.quantize import FINE
 from .ops.uniform import Uniform, stream_seed
-from .ops.zeros import Zeros
 from .plan import Caps, Probe
 from .steps import StepRow
 from .weights import Image
@@ -226,7 +226,7 @@ class _Run:
         """A run may be played again from here: nothing is left of the one before."""
         p = self.parameters
         for value in (p.weights, p.gradients, *p.moments, self.losses, self.norms, self.held_out):
-            graph.add(Zeros(), [value], f"{value.id}.zeros")
+            graph.add(Fill(), [value], f"{value.id}.zeros")
         for name, op in self.learner.starts.items():
             graph.add(op, [p.parts[name]], name)
 

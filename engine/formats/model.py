@@ -84,11 +84,15 @@ def tensor_info(model: Model, name: str) -> TensorInfo:
 
 
 def open_model(spec: str) -> Model:
-    """The model ``spec`` names: the path of a GGUF file, or ``synthetic:SIZE`` with an optional ``?seed=N``."""
+    """The model ``spec`` names: the path of a GGUF file, ``synthetic:SIZE`` with an optional ``?seed=N``, "blank:"."""
     if spec.startswith("synthetic:"):
         from .synthetic import SyntheticModel
 
         return SyntheticModel(spec)
+    from .blank import SPEC, BlankModel
+
+    if spec == SPEC:
+        return BlankModel()
     from .gguf_file import GgufFile
 
     return GgufFile(Path(spec))

@@ -30,11 +30,12 @@ FINE = 3
 
 @dataclass(frozen=True)
 class Quantize:
-    """(x (M, K)) -> codes (variants * limbs * M rounded up to 8, K padded) int8, scale (variants * M), sums of codes
-    (variants * limbs * M rounded up).
+    """(x (M, K)[, factors (K or more)]) -> codes (variants * limbs * M rounded up to 8, K padded) int8, scale (variants
+    * M), sums of codes (variants * limbs * M rounded up).
 
     With ``weight`` its row scales are multiplied in first: x is then a gradient of its output. Where blocks of a row
-    differ in scale there is a variant of the codes for each block of its columns.
+    differ in scale there is a variant of the codes for each block of its columns. Factors of a layer whose weights a
+    step makes come as a value instead.
     """
 
     limbs: int = 1
@@ -55,7 +56,8 @@ class Quantize:
         q = np.zeros((self.variants, self.limbs, tiled, padded(x.shape[1])), np.int8)
         scale = np.zeros((self.variants, tokens), np.float32)
         for i in range(self.variants):
-            value = x[: step.count] if self.weight is None else x[: step.count] * self._factors(i)[: x.shape[1]]
+            factors = self._factors(i, inputs[1:])
+            value = x[: step.count] if factors is None else x[: step.count] * factors[: x.shape[1]]
             top = np.maximum(np.abs(value).max(axis=1), TOP_FLOOR)
             largest = exact.f32(LARGEST_CODE[self.limbs])
             rest = exact.nearest(value * (largest * exact.reciprocal(top))[:, None])
@@ -67,9 +69,10 @@ class Quantize:
         rows = q.reshape(-1, q.shape[-1])
         return rows, scale.reshape(-1), rows.sum(axis=1, dtype=np.int32)
 
-    def _factors(self, block: int) -> Array:
-        """Row scales of the weight, or those of a block of its columns."""
-        assert self.weight is not None
+    def _factors(self, block: int, given: tuple[Array, ...]) -> Array | None:
+        """Those given, or row scales of the weight, or those of a block of its columns."""
+        if self.weight is None:
+            return given[0] if given else None
         scales = self.weight.scales()
         return scales if self.weight.scaling == "row" else scales[:, block].reshape(-1)
 
@@ -85,6 +88,8 @@ class Quantize:
         buffers: dict[str, object] = {"x": x, "q": q, "act_scale": scale, "act_sum": code_sum}
         if self.weight is not None:
             buffers["factors"] = emit.scales(self.weight)
+        elif len(node.inputs) > 1:
+            buffers["factors"] = node.inputs[1]
         emit.dispatch(
             "quantize",
             {
@@ -96,7 +101,7 @@ class Quantize:
                 "TOKENS": tokens,
                 "LARGEST_CODE": LARGEST_CODE[self.limbs],
                 "INVERSE_CODE": 1 / LARGEST_CODE[self.limbs],
-                "FACTORS": self.weight is not None,
+                "FACTORS": "factors" in buffers,
             },
             buffers,
             ("count", self.variants, 1),

@@ -11,6 +11,7 @@ from ..steps import StepRow
 from . import exact
 from .op import Array, Emitter, Shape
 from .quantize_norm import lane_sums, norm_constants, norm_factors
+from .rmsnorm_weight_grad import RmsNormWeightGrad
 
 if TYPE_CHECKING:
     from ..grad import Tape
@@ -36,6 +37,8 @@ class RmsNorm:
         x, weight = node.inputs
         if tape.needs(x):
             tape.add(x, RmsNormGrad(self.eps), [x, weight, gradients[0]], f"{node.label}.grad")
+        if tape.needs(weight):
+            tape.add(weight, RmsNormWeightGrad(self.eps), [x, gradients[0]], f"{node.label}.weight_grad")
 
     def lower(self, node: Node, emit: Emitter) -> None:
         x, weight = node.inputs

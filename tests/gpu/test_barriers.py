@@ -12,11 +12,14 @@ import pytest
 from made_models import Recipe, made_model
 from training_runs import course, random_batches
 
+from tritmark.engine.formats.blank import BlankModel
 from tritmark.engine.inference import Sampling, compile_generation, parse_format
+from tritmark.engine.models.config import Config
 from tritmark.engine.models.lora import Lora
 from tritmark.engine.models.source import Source
 from tritmark.engine.plan import Plan
 from tritmark.engine.players.wgpu_player import Session, load
+from tritmark.engine.pretraining import compile_pretraining
 from tritmark.engine.training import compile_lora
 
 # Wide enough that workgroups have several subgroups on any hardware; within one no race need show.
@@ -51,6 +54,16 @@ TRAINING_KERNELS = {
     "dense_transposed": "transpose(mat4x4",
     "cross_entropy": "fn top_of(",
     "loss_total": "history[step.draw] =",
+}
+PRETRAINING_KERNELS = {
+    "abs_sums": "magnitudes + abs(",
+    "column_tops": "tops[group.y * N + column] =",
+    "quantize_columns": "fn largest(column",
+    "weight_grad": "fn turned(",
+    "ternarize": "fn mean_magnitude(",
+    "token_order": "fn key_of(",
+    "rmsnorm_factors": "factors[group.x] =",
+    "rmsnorm_weight_sums": "fn quarter(",
 }
 # Those whose race an NVIDIA H200 shows every time; the others' subgroups happen to arrive together there.
 RACING = {"quantize_norm", "rmsnorm", "ternary_matvec", "attend_split", "sample"}
@@ -100,7 +113,7 @@ def test_the_table_of_kernels_with_barriers_is_complete() -> None:
         return own + "".join(text(inner) for inner in re.findall(r'#include "(lib/[^"]+)"', own))
 
     with_barriers = {path.stem for path in FOLDER.glob("*.wgsl") if BARRIER in text(path.name)}
-    assert with_barriers == {*KERNELS, *TRAINING_KERNELS}
+    assert with_barriers == {*KERNELS, *TRAINING_KERNELS, *PRETRAINING_KERNELS}
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -119,14 +132,24 @@ def test_a_kernel_without_barriers_is_noticed(gpu: Any, kernel: str) -> None:
         assert any(found != exact for found in racing)
 
 
-def test_training_without_barriers_is_noticed(gpu: Any) -> None:
+def pretraining_plan(gpu: Any) -> Plan:
+    """A step that learns all of a model."""
+    config = Config("bitnet", 64, 96, 1, 4, 4, 70, 64, 1e-5, 10000.0, 1.0, "silu", True)
+    return compile_pretraining(config, random_batches(1, 48, 70), course([[0]]), gpu.caps).plan
+
+
+@pytest.mark.parametrize(
+    ("plan_of_kind", "kernels", "model"),
+    [(training_plan, TRAINING_KERNELS, SMALL), (pretraining_plan, PRETRAINING_KERNELS, BlankModel())],
+    ids=["training", "pretraining"],
+)
+def test_training_without_barriers_is_noticed(gpu: Any, plan_of_kind: Any, kernels: dict[str, str], model: Any) -> None:
     """All kernels at once on a software GPU, as above; one at a time on hardware, where their sum must be noticed."""
-    plan = training_plan(gpu)
-    marks = list(TRAINING_KERNELS.values())
+    plan, marks = plan_of_kind(gpu), list(kernels.values())
     edits = [marks] if gpu.caps.kind == "cpu" else [[mark] for mark in marks]
-    exact = next(played(load(gpu, plan, Source(SMALL, "tq2_0"))))
+    exact = next(played(load(gpu, plan, Source(model, "tq2_0"))))
     noticed = [
-        any(found != exact for found in played(load(gpu, without_barriers(plan, edit), Source(SMALL, "tq2_0"))))
+        any(found != exact for found in played(load(gpu, without_barriers(plan, edit), Source(model, "tq2_0"))))
         for edit in edits
     ]
     assert gpu.caps.kind == "cpu" or any(noticed)

@@ -1,0 +1,174 @@
+"""Pretraining: text and a shape become a ternary model, all of it learnt, as a GGUF like any other.
+
+The tokenizer is trained on the text first, or taken from what ships or from a model. ``python`` is text that needs no
+file: the language reference and docstrings that every Python carries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tritmark.devices.base import Bundle, Device
+from tritmark.engine.corpus.python_text import read_corpus
+from tritmark.engine.corpus.shipped import tokenizer_metadata
+from tritmark.engine.data.dataset import Dataset, Shape, dataset
+from tritmark.engine.data.documents import Document, read_documents
+from tritmark.engine.data.encoding import Encoded, encode
+from tritmark.engine.formats.blank import SPEC as BLANK
+from tritmark.engine.formats.gguf_writer import write_gguf
+from tritmark.engine.formats.learnt import LearntModel
+from tritmark.engine.formats.model import open_model
+from tritmark.engine.models.config import Config
+from tritmark.engine.models.latent import latent_parameters
+from tritmark.engine.ops.ternarize import ternarized
+from tritmark.engine.pretraining import BETA2, compile_pretraining
+from tritmark.engine.schedule import Schedule
+from tritmark.engine.tokenizers import load_tokenizer
+from tritmark.engine.tokenizers.train import train_byte_pairs
+from tritmark.engine.training import Course, Optimiser
+
+from .case import CaseError
+from .finetune import grouped, settings_of_data
+from .lesson import Keeping, Lesson, Outcome, Watch
+
+PYTHON = "python"
+SHIPPED = "shipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to learn from and what the model is to be. ``data``: a path, or "python". ``tokenizer``: "shipped", a model
+    to take it from, or a number of tokens to learn.
+    """
+
+    data: str
+    out: Path
+    shape: Shape
+    tokenizer: str = "2048"
+    embedding: int = 512
+    feed_forward: int = 1280
+    layers: int = 4
+    heads: int = 8
+    kv_heads: int = 8
+    activation: str = "silu"
+    type: str = "tq1_0"
+    epochs: int = 1
+    accumulation: int = 1
+    schedule: str = "two_stage"
+    rate: float = 1.5e-3
+    rate_second: float | None = None
+    decay: float = 0.1
+    warmup: float = 0.05
+    clip: float | None = 1.0
+    evaluate_steps: int | None = None
+    checkpoint_dir: Path | None = None
+    checkpoint_steps: int = 500
+    resume: bool = False
+
+
+def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[], bool] = lambda: False) -> Outcome:
+    """Run ``request``; ``stops`` and errors as in ``finetune``."""
+    documents, apart = _documents(request)
+    tokens = _tokenizer(request.tokenizer, documents)
+    made = _dataset(request, documents, apart, tokens)
+    config = _config(request, len(tokens["tokenizer.ggml.tokens"]))
+    course = _course(request, made)
+    settings = _settings(request, made, config)
+    keeping = Keeping.beside(request.out, request.checkpoint_dir, request.checkpoint_steps)
+    resumed = keeping.resumed(settings) if request.resume else None
+    parameters = latent_parameters(config)
+    request.out.parent.mkdir(parents=True, exist_ok=True)
+    with device.session() as session:
+        compiled = compile_pretraining(
+            config, made.batches, course, session.caps, seed=request.shape.seed,
+            optimiser=Optimiser(beta2=BETA2, clip=request.clip), resumed=resumed.sha256 if resumed else None,
+        )  # fmt: skip
+        files = {"state": str(resumed.path)} if resumed else {}
+        session.load(Bundle(plan=compiled.plan, model=BLANK, format="tq2_0", files=files))
+        lesson = Lesson(keeping, made, course, settings, compiled.rows, parameters.elements, session, watch)
+        lesson.play(resumed, stops)
+        arrays = parameters.arrays(lesson.weights())
+    about = {**_metadata(config), **tokens, "tritmark.training": json.dumps(settings, sort_keys=True)}
+    model = LearntModel(request.out.stem, about, arrays, ternarized)
+    return lesson.outcome(write_gguf(model, request.out, request.type))
+
+
+def _documents(request: Request) -> tuple[list[Document], list[Document] | None]:
+    """What to learn from, and what to hold out where the text says so itself."""
+    if request.data != PYTHON:
+        return list(read_documents(Path(request.data))), None
+    corpus = read_corpus()
+    parts = [[Document(name, ((text, True),)) for name, text in part] for part in (corpus.train, corpus.heldout)]
+    return parts[0], parts[1]
+
+
+def _tokenizer(asked: str, documents: Iterable[Document]) -> Mapping[str, Any]:
+    """The metadata of the tokenizer that was asked for."""
+    if asked == SHIPPED:
+        return tokenizer_metadata()
+    if asked.isdigit():
+        return train_byte_pairs((text for document in documents for text, _ in document.parts), int(asked))
+    metadata = open_model(asked).metadata
+    return {key: value for key, value in metadata.items() if key.startswith("tokenizer.")}
+
+
+def _dataset(
+    request: Request, documents: list[Document], apart: list[Document] | None, tokens: Mapping[str, Any]
+) -> Dataset:
+    tokenizer = load_tokenizer(tokens)
+
+    def encoded(part: Iterable[Document]) -> list[Encoded]:
+        return list(encode(part, tokenizer, answers_only=request.shape.answers_only))
+
+    held_out = None if apart is None else encoded(apart)
+    return dataset(encoded(documents), request.shape, request.data, held_out)
+
+
+def _config(request: Request, vocabulary: int) -> Config:
+    r = request
+    if r.embedding % r.heads or r.heads % r.kv_heads or r.embedding // r.heads % 4:
+        raise CaseError(f"{r.embedding} dimensions do not split into {r.heads} heads shared by {r.kv_heads}")
+    if r.embedding % 32 or r.feed_forward % 4:
+        raise CaseError("--embedding must be a multiple of 32 and --feed-forward of 4")
+    return Config(
+        architecture="bitnet", embedding=r.embedding, feed_forward=r.feed_forward, layers=r.layers, heads=r.heads,
+        kv_heads=r.kv_heads, vocabulary=vocabulary, context=r.shape.context, eps=float(np.float32(1e-5)),
+        rope_base=10000.0, rope_scale=1.0, activation=r.activation, tied=True,
+    )  # fmt: skip
+
+
+def _metadata(config: Config) -> dict[str, Any]:
+    """GGUF's keys of a model of this shape."""
+    return {
+        "general.architecture": "bitnet", "bitnet.vocab_size": config.vocabulary,
+        "bitnet.context_length": config.context, "bitnet.embedding_length": config.embedding,
+        "bitnet.block_count": config.layers, "bitnet.feed_forward_length": config.feed_forward,
+        "bitnet.attention.head_count": config.heads, "bitnet.attention.head_count_kv": config.kv_heads,
+        "bitnet.attention.layer_norm_rms_epsilon": config.eps, "bitnet.rope.freq_base": config.rope_base,
+        "bitnet.rope.dimension_count": config.head, "tritmark.activation": config.activation,
+    }  # fmt: skip
+
+
+def _course(request: Request, made: Dataset) -> Course:
+    steps = grouped(made.batches.learnt, request.epochs, request.accumulation, request.shape.seed)
+    total, each = len(steps), len(steps) // request.epochs
+    warmup = round(request.warmup * total) if request.warmup < 1 else int(request.warmup)
+    schedule = Schedule(
+        request.schedule, request.rate, 0.0, total, min(warmup, total), request.decay, request.rate_second
+    )
+    every = request.evaluate_steps or each
+    evaluated: Sequence[int] = [*range(0, total, every), total] if made.batches.held_out else []
+    return Course(steps, schedule, frozenset(evaluated))
+
+
+def _settings(request: Request, made: Dataset, config: Config) -> dict[str, Any]:
+    """All that decides the model's bytes."""
+    names = ("epochs", "accumulation", "schedule", "rate", "rate_second", "decay", "warmup", "clip", "evaluate_steps")
+    told = {name: getattr(request, name) for name in names}
+    return {**settings_of_data(made, request.shape.seed), "config": asdict(config), **told}
