@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from engine_runs import Array
@@ -21,7 +21,7 @@ class Case:
     """LoRA on a made model, ten steps with fine activations."""
 
     recipe: Recipe
-    lora: Lora = Lora(rank=4, alpha=8.0)
+    lora: Lora = field(default_factory=lambda: Lora(rank=4, alpha=8.0))
     rate: float = 3e-3
     decay: float = 0.1
     steps: int = 10
