@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from torch_cases import CASES, Case, first_parameters
+from torch_cases import CASES, FULL, Case, Full, first_parameters
 
 from tritmark.engine.formats import resident
 from tritmark.engine.formats.blocks import dense
@@ -57,7 +57,36 @@ def losses_of(torch: Any, case: Case) -> list[float]:
     return found
 
 
-def batch_loss(torch: Any, case: Case, config: Any, weights: Any, parameters: Any, index: int) -> Any:
+def full_losses_of(torch: Any, case: Full) -> list[float]:
+    """The loss before each step of full training: ternary weights, gradients straight through."""
+    arrays = {name: torch.from_numpy(array.copy()).requires_grad_() for name, array in case.first_parameters().items()}
+    groups = [
+        {"params": [array for array in arrays.values() if (array.ndim > 1) == decays], "weight_decay": decay}
+        for decays, decay in ((True, case.decay), (False, 0.0))
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=case.rate, betas=(0.9, 0.95))
+    found = []
+    for step in range(case.steps):
+        optimiser.zero_grad()
+        weights = {name: _ternary(torch, name, array) for name, array in arrays.items()}
+        loss = batch_loss(torch, case, case.config, weights, {}, step % len(case.batches.tokens))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(arrays.values(), 1.0)
+        optimiser.step()
+        found.append(float(loss.detach()))
+    return found
+
+
+def _ternary(torch: Any, name: str, array: Any) -> Any:
+    """A projection made ternary, with its latent weights' gradient; other tensors as they are."""
+    if array.ndim == 1 or name.startswith("token_embd"):
+        return array
+    scale = array.detach().abs().mean().clamp(min=1e-5)
+    rounded = scale * (array.detach() / scale).round().clamp(-1, 1)
+    return array + (rounded - array).detach()
+
+
+def batch_loss(torch: Any, case: Case | Full, config: Any, weights: Any, parameters: Any, index: int) -> Any:
     """Mean cross entropy of the labelled tokens, document by document."""
     ids, labels, spans = (getattr(case.batches, name)[index] for name in ("tokens", "labels", "spans"))
     total, count = 0.0, int((labels != UNLABELLED).sum())
@@ -72,7 +101,7 @@ def batch_loss(torch: Any, case: Case, config: Any, weights: Any, parameters: An
     return total / count
 
 
-def forward(torch: Any, case: Case, config: Any, weights: Any, parameters: Any, ids: Any) -> Any:
+def forward(torch: Any, case: Case | Full, config: Any, weights: Any, parameters: Any, ids: Any) -> Any:
     """Logits (n, V) of one document."""
 
     def norm(x: Any, name: str) -> Any:
@@ -81,7 +110,7 @@ def forward(torch: Any, case: Case, config: Any, weights: Any, parameters: Any, 
     def linear(x: Any, name: str) -> Any:
         y = x @ weights[f"{name}.weight"].T
         a, b = (parameters.get(f"{name}.weight.lora_{half}") for half in "ab")
-        return y if a is None else y + (x @ a.T) @ b.T * case.lora.scale
+        return y if a is None or isinstance(case, Full) else y + (x @ a.T) @ b.T * case.lora.scale
 
     n, head, group = len(ids), config.head, config.heads // config.kv_heads
     angles = np.arange(n)[:, None] * config.rope_base ** (-np.arange(0, head, 2) / head)
@@ -114,8 +143,10 @@ def main() -> None:
 
     torch.set_num_threads(1)
     found = {name: losses_of(torch, case) for name, case in CASES.items()}
+    full = {name: full_losses_of(torch, case) for name, case in FULL.items()}
     OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps({"torch": torch.__version__, "losses": found}, indent=1) + "\n", encoding="utf-8")
+    golden = {"torch": torch.__version__, "losses": found, "full": full}
+    OUT.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torch_cases import CASES
+from torch_cases import CASES, FULL
 from training_runs import spot
 
-LOSSES = json.loads((Path(__file__).parent / "training" / "torch.json").read_text())["losses"]
+from tritmark.engine.formats.blank import BlankModel
+
+GOLDEN = json.loads((Path(__file__).parent / "training" / "torch.json").read_text())
+LOSSES = GOLDEN["losses"]
 
 
 def test_every_case_was_computed_with_torch() -> None:
-    assert LOSSES.keys() == CASES.keys() and all(len(losses) == CASES[name].steps for name, losses in LOSSES.items())
+    for cases, found in ((CASES, LOSSES), (FULL, GOLDEN["full"])):
+        assert found.keys() == cases.keys() and all(len(found[name]) == case.steps for name, case in cases.items())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -25,3 +29,13 @@ def test_losses_are_those_of_torch(name: str) -> None:
     run.reference.play(compiled.rows)
     assert np.abs(run.array("losses") / np.array(LOSSES[name]) - 1).max() < 1e-5
     assert LOSSES[name][-1] < LOSSES[name][0]
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_losses_of_full_training_are_those_of_torch(name: str) -> None:
+    case = FULL[name]
+    compiled = case.compiled()
+    run = spot(compiled, BlankModel(), "tq2_0")
+    run.reference.play(compiled.rows)
+    assert np.abs(run.array("losses") / np.array(GOLDEN["full"][name]) - 1).max() < 1e-5
+    assert GOLDEN["full"][name][-1] < GOLDEN["full"][name][0]
