@@ -29,11 +29,9 @@ fn updated(at: u32, factor: f32) {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let factor = norm[1];
-    for (var i = 0u; i < 4u; i++) {
-        let at = group.x * 1024u + i * 256u + thread;
-        if (at < ELEMENTS) {
-            if (factor > 0.0) { updated(at, factor); }
-            gradients[at] = 0.0;
-        }
+    let start = (group.y * WIDTH + group.x) * CHUNK;
+    for (var at = start + thread; at < min(start + CHUNK, ELEMENTS); at += 256u) {
+        if (factor > 0.0) { updated(at, factor); }
+        gradients[at] = 0.0;
     }
 }

@@ -4,8 +4,8 @@
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    for (var i = 0u; i < 4u; i++) {
-        let at = group.x * 1024u + i * 256u + thread;
-        if (at < ELEMENTS) { x[at] = mul(sealed(mul(uniform_draw(at, 0u, SEED), 2.0) - 1.0), BOUND); }
+    let first = (group.y * WIDTH + group.x) * CHUNK;
+    for (var at = first + thread; at < min(first + CHUNK, ELEMENTS); at += 256u) {
+        x[at] = mul(sealed(mul(uniform_draw(at, 0u, SEED), 2.0) - 1.0), BOUND);
     }
 }

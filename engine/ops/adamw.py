@@ -15,7 +15,7 @@ import numpy as np
 from ..graph import Node, Value
 from ..plan import Cost
 from ..steps import StepRow
-from . import exact
+from . import exact, fill
 from .op import Array, Emitter, Shape
 from .quantize_norm import lane_sums
 
@@ -102,6 +102,7 @@ class AdamW:
 
     def lower(self, node: Node, emit: Emitter) -> None:
         weights, gradients, first, second, norm = node.inputs
+        grid = fill.grid_of(weights.elements)
         emit.dispatch(
             "adamw",
             {
@@ -112,9 +113,11 @@ class AdamW:
                 "REST2": 1 - self.beta2,
                 "EPS": self.eps,
                 "DECAYS": self.decays,
+                "CHUNK": fill.CHUNK,
+                "WIDTH": grid[0],
             },
             {"weights": weights, "gradients": gradients, "first": first, "second": second, "norm": norm},
-            (-(-weights.elements // 1024), 1, 1),
+            grid,
             node.label,
             Cost(bytes=weights.bytes * 7, operations=weights.elements * 30),
         )

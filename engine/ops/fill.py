@@ -31,15 +31,21 @@ class Fill:
         fill(emit, node.inputs[0], self.value, node.label)
 
 
+def grid_of(elements: int) -> tuple[int, int, int]:
+    """Workgroups of CHUNK elements each, in rows, since a side of a grid has a limit."""
+    groups = -(-elements // CHUNK)
+    width = min(groups, WIDEST)
+    return width, -(-groups // width), 1
+
+
 def fill(emit: Emitter, x: Value, value: float, label: str) -> None:
     """Append the launch that sets every element of ``x``."""
-    groups = -(-x.elements // CHUNK)
-    width = min(groups, WIDEST)
+    grid = grid_of(x.elements)
     emit.dispatch(
         "fill",
-        {"ELEMENTS": x.elements, "CHUNK": CHUNK, "WIDTH": width, "VALUE": float(value)},
+        {"ELEMENTS": x.elements, "CHUNK": CHUNK, "WIDTH": grid[0], "VALUE": float(value)},
         {"x": x},
-        (width, -(-groups // width), 1),
+        grid,
         label,
         Cost(bytes=x.bytes),
     )

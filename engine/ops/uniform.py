@@ -13,6 +13,7 @@ from ..graph import Node, Value
 from ..plan import Cost
 from ..steps import StepRow
 from . import exact
+from .fill import CHUNK, grid_of
 from .op import Array, Emitter, Shape
 
 
@@ -53,11 +54,12 @@ class Uniform:
 
     def lower(self, node: Node, emit: Emitter) -> None:
         x = node.inputs[0]
+        grid = grid_of(x.elements)
         emit.dispatch(
             "uniform",
-            {"ELEMENTS": x.elements, "SEED": self.seed, "BOUND": self.bound},
+            {"ELEMENTS": x.elements, "CHUNK": CHUNK, "WIDTH": grid[0], "SEED": self.seed, "BOUND": self.bound},
             {"x": x},
-            (-(-x.elements // 1024), 1, 1),
+            grid,
             node.label,
             Cost(bytes=x.bytes, operations=20 * x.elements),
         )

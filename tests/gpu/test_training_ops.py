@@ -14,6 +14,7 @@ from made_models import MadeModel, add_ternary, dense_rows
 from op_runs import KINDS, OpRun, drawn, given, result
 
 from tritmark.engine.graph import Graph
+from tritmark.engine.ops import fill
 from tritmark.engine.ops.adamw import CHUNK, AdamW, GradientNorm
 from tritmark.engine.ops.add import Add
 from tritmark.engine.ops.dense_product import DenseProduct
@@ -165,6 +166,19 @@ def test_optimiser_steps(runs: Any, clips: bool, kind: str, step: int, seed: int
     run = runs(update_run, 0.5 if clips else 1e9, clips)
     differing = run.differing(step, data)
     assert [name for name in differing if kind != "nan" or name not in ("norm", "log")] == []
+
+
+def test_parameters_beyond_one_side_of_a_grid_are_all_drawn_and_updated(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a side of eight workgroups; a real one has room for 33 million parameters."""
+    monkeypatch.setattr(fill, "WIDEST", 8)
+    random = np.random.default_rng(1)
+    data = {name: drawn(random, "normal", (P,)) for name in ("weights", "gradients", "first")}
+    assert update_run(gpu, 1e9, True).differing(1, {**data, "second": abs(data["first"])}) == []
+    graph = Graph("op", 1)
+    graph.add(Uniform(9, 0.1), [result("drawn", P)], "uniform")
+    assert OpRun(gpu, graph, UPDATES).differing(0, {}) == []
 
 
 MANY = 40  # tokens, enough for the tiled kernel of the head, and no multiple of its tile
