@@ -58,12 +58,12 @@ class Bar(Lines):
 
         columns = (BarColumn(24), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
         self.rich = Progress(*columns, TextColumn("left"), console=Console(stderr=True), transient=True)
-        self.task = self.rich.add_task("", total=None)
+        self.task = self.rich.add_task("reading the data, compiling", total=None)
         self.held_out = ""
 
     def begun(self, dataset: Dataset, done: int, steps: int) -> None:
         super().begun(dataset, done, steps)
-        self.rich.update(self.task, total=steps, completed=done)
+        self.rich.update(self.task, total=steps, completed=done, description="")
 
     def step(self, line: Mapping[str, Any]) -> None:
         if "held_out_loss" in line:
