@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,8 @@ class Outcome:
 class Lesson:
     """A loaded run and what was seen of it. ``elements``: how many numbers are learnt."""
 
+    UNTOLD: ClassVar[Mapping[str, Any]] = {"before": None, "best": None, "worse": 0}  # held-out losses of no run yet
+
     def __init__(
         self,
         keeping: Keeping,
@@ -107,7 +109,7 @@ class Lesson:
         self.rows, self.elements, self.session, self.watch = rows, elements, session, watch
         self.opening, self.steps = step_rows(rows)
         self.metrics_path = keeping.out.with_suffix(".metrics.jsonl")
-        self.memory: dict[str, Any] = {"before": None, "best": None, "worse": 0}  # held-out losses
+        self.memory: dict[str, Any] = dict(self.UNTOLD)
         self.best: F32 | None = None  # parameters at the best of them, where the run may end early
         self.done = 0
 
@@ -116,7 +118,9 @@ class Lesson:
         self.metrics = Metrics(self.metrics_path, self.done)
         if resumed:
             self._remember(resumed)
-        else:
+        if resumed is None:
+            finished(self.session.play(0, 1))
+        if self.done == 0:
             self._open()
         self.watch.begun(self.dataset, self.done, len(self.steps))
         while self.done < len(self.steps) and not self._has_learnt():
@@ -167,9 +171,9 @@ class Lesson:
         return loss
 
     def _open(self) -> None:
-        """Clear the state, draw the first numbers, and evaluate what was not learnt yet."""
-        finished(self.session.play(self.opening.start, self.opening.stop))
+        """Evaluate what was not learnt yet."""
         if len(self.opening) > 1:
+            finished(self.session.play(1, self.opening.stop))
             self.memory["before"] = self._evaluated(self.opening)
             self.metrics.add({"step": 0, "held_out_loss": self.memory["before"]})
 

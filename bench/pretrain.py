@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,15 @@ from tritmark.engine.corpus.shipped import tokenizer_metadata
 from tritmark.engine.data.dataset import Dataset, Shape, dataset
 from tritmark.engine.data.documents import Document, read_documents
 from tritmark.engine.data.encoding import Encoded, encode
+from tritmark.engine.formats import resident
 from tritmark.engine.formats.blank import SPEC as BLANK
+from tritmark.engine.formats.blocks import dense
 from tritmark.engine.formats.gguf_writer import write_gguf
 from tritmark.engine.formats.learnt import LearntModel
-from tritmark.engine.formats.model import open_model
-from tritmark.engine.models.config import Config
+from tritmark.engine.formats.model import Model, open_model, tensor_info
+from tritmark.engine.models.config import Config, read_config
 from tritmark.engine.models.latent import latent_parameters
+from tritmark.engine.models.parameters import Parameters
 from tritmark.engine.ops.ternarize import ternarized
 from tritmark.engine.pretraining import BETA2, compile_pretraining
 from tritmark.engine.schedule import Schedule
@@ -33,6 +36,7 @@ from tritmark.engine.tokenizers import load_tokenizer
 from tritmark.engine.tokenizers.train import train_byte_pairs
 from tritmark.engine.training import Course, Optimiser
 
+from . import checkpoint
 from .case import CaseError
 from .finetune import grouped, settings_of_data
 from .lesson import Keeping, Lesson, Outcome, Watch
@@ -44,12 +48,13 @@ SHIPPED = "shipped"
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What to learn from and what the model is to be. ``data``: a path, or "python". ``tokenizer``: "shipped", a model
-    to take it from, or a number of tokens to learn.
+    to take it from, or a number of tokens to learn. ``start``: a model to go on from, whose shape and tokenizer hold.
     """
 
     data: str
     out: Path
     shape: Shape
+    start: Path | None = None
     tokenizer: str = "2048"
     embedding: int = 512
     feed_forward: int = 1280
@@ -75,19 +80,22 @@ class Request:
 def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[], bool] = lambda: False) -> Outcome:
     """Run ``request``; ``stops`` and errors as in ``finetune``."""
     documents, apart = _documents(request)
-    tokens = _tokenizer(request.tokenizer, documents)
+    begun = open_model(str(request.start)) if request.start else None
+    tokens = _tokenizer(str(request.start) if request.start else request.tokenizer, documents)
     made = _dataset(request, documents, apart, tokens)
-    config = _config(request, len(tokens["tokenizer.ggml.tokens"]))
+    config = replace(read_config(begun), tied=True) if begun else _config(request, len(tokens["tokenizer.ggml.tokens"]))
     course = _course(request, made)
-    settings = _settings(request, made, config)
+    settings = _settings(request, made, config) | ({"start": begun.sha256} if begun else {})
     keeping = Keeping.beside(request.out, request.checkpoint_dir, request.checkpoint_steps)
-    resumed = keeping.resumed(settings) if request.resume else None
     parameters = latent_parameters(config)
     request.out.parent.mkdir(parents=True, exist_ok=True)
+    resumed = keeping.resumed(settings) if request.resume else None
+    if begun and resumed is None:
+        resumed = _first_state(keeping, settings, parameters, begun)
     with device.session() as session:
         compiled = compile_pretraining(
             config, made.batches, course, session.caps, seed=request.shape.seed,
-            optimiser=Optimiser(beta2=BETA2, clip=request.clip), resumed=resumed.sha256 if resumed else None,
+            optimiser=Optimiser(beta2=BETA2, clip=request.clip), **_kept(resumed),
         )  # fmt: skip
         files = {"state": str(resumed.path)} if resumed else {}
         session.load(Bundle(plan=compiled.plan, model=BLANK, format="tq2_0", files=files))
@@ -97,6 +105,23 @@ def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[],
     about = {**_metadata(config), **tokens, "tritmark.training": json.dumps(settings, sort_keys=True)}
     model = LearntModel(request.out.stem, about, arrays, ternarized)
     return lesson.outcome(write_gguf(model, request.out, request.type))
+
+
+def _kept(found: checkpoint.Checkpoint | None) -> dict[str, Any]:
+    """What the compiler is told of a checkpoint; that of step 0 holds nothing but weights."""
+    return {} if found is None else {"resumed" if found.step else "begun": found.sha256}
+
+
+def _first_state(
+    keeping: Keeping, settings: Mapping[str, Any], parameters: Parameters, model: Model
+) -> checkpoint.Checkpoint:
+    """A checkpoint of step 0 with the weights of ``model``, dequantised where it holds them so."""
+    weights = np.zeros(parameters.elements, np.float32)
+    for name, part in parameters.arrays(weights).items():
+        info = tensor_info(model, name)
+        scale = resident.outer_scale(model, name)
+        part[...] = (dense(model.packed(name), info.type, info.cols) * scale).reshape(part.shape)
+    return checkpoint.read(checkpoint.save(keeping.checkpoints, 0, settings, {"parameters": weights}, Lesson.UNTOLD))
 
 
 def _documents(request: Request) -> tuple[list[Document], list[Document] | None]:

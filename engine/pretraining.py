@@ -6,12 +6,13 @@ from .formats.blank import BlankModel
 from .inference import Compiled
 from .models.config import Config
 from .models.latent import Latent, latent_parameters
+from .models.parameters import STATE
 from .ops.fill import Fill
 from .ops.op import Op
 from .ops.quantize import FINE
 from .ops.uniform import Uniform, stream_seed
 from .plan import Caps
-from .training import Course, Learner, MicroBatches, Optimiser, compile_run
+from .training import Course, Learner, MicroBatches, Optimiser, compile_run, slot_of
 from .weights import Image
 
 SPREAD = 0.02  # standard deviation of first weights
@@ -29,17 +30,23 @@ def compile_pretraining(
     fine: bool = False,
     recomputed: int | None = 0,
     resumed: str | None = None,
+    begun: str | None = None,
 ) -> Compiled:
-    """A run that learns all of a model of shape ``config``; its slots and probes are those of ``compile_lora``."""
+    """A run that learns all of a model of shape ``config``; its slots and probes are those of ``compile_lora``.
+
+    ``begun``: SHA-256 of the file that holds the parameters alone, of a model to go on from; its step ``start`` need
+    not be played.
+    """
     parameters = latent_parameters(config)
     learner = Learner(
         trainable=Latent(config, FINE if fine else 1, batches.longest, parameters),
         parameters=parameters,
-        image=Image(BlankModel(), f"pretraining/{resumed or ''}"),
+        image=Image(BlankModel(), f"pretraining/{resumed or begun or ''}"),
         starts={name: _start(name, shape, seed) for name, shape in parameters.shapes.items()},
     )
     optimiser = optimiser or Optimiser(beta2=BETA2)
-    return compile_run(learner, batches, course, caps, optimiser, recomputed, resumed is not None)
+    filled = f"{STATE}/" if resumed else slot_of("parameters") if begun else None
+    return compile_run(learner, batches, course, caps, optimiser, recomputed, filled)
 
 
 def _start(name: str, shape: tuple[int, ...], seed: int) -> Op:

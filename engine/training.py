@@ -159,7 +159,9 @@ def compile_lora(
             if name.endswith(".lora_a")
         },
     )
-    return compile_run(learner, batches, course, caps, optimiser or Optimiser(), recomputed, resumed is not None)
+    return compile_run(
+        learner, batches, course, caps, optimiser or Optimiser(), recomputed, f"{STATE}/" if resumed else None
+    )
 
 
 @dataclass(frozen=True)
@@ -181,11 +183,11 @@ def compile_run(
     caps: Caps,
     optimiser: Optimiser,
     recomputed: int | None,
-    resumed: bool,
+    filled: str | None,
 ) -> Compiled:
-    """The Plan of a run of ``learner``."""
+    """The Plan of a run of ``learner``. ``filled``: how slots begin that a file fills: all of the state, or a part."""
     _check(batches, learner.trainable.config)
-    return _Run(learner, batches, course, caps, optimiser, recomputed, resumed).compiled()
+    return _Run(learner, batches, course, caps, optimiser, recomputed, filled).compiled()
 
 
 class _Run:
@@ -199,11 +201,11 @@ class _Run:
         caps: Caps,
         optimiser: Optimiser,
         recomputed: int | None,
-        resumed: bool,
+        filled: str | None,
     ) -> None:
         self.learner, self.trainable, self.parameters = learner, learner.trainable, learner.parameters
         self.config = self.trainable.config
-        self.batches, self.caps, self.optimiser, self.resumed = batches, caps, optimiser, resumed
+        self.batches, self.caps, self.optimiser, self.filled = batches, caps, optimiser, filled
         self.recomputed = self.config.layers - 1 if recomputed is None else recomputed
         self.rows = tuple(course.rows(batches, optimiser))
         count = batches.tokens.size
@@ -250,7 +252,7 @@ class _Run:
     def compiled(self) -> Compiled:
         names = list(dict.fromkeys(row.program for row in self.rows))
         graphs = {name: self.graph(name) for name in names}
-        compiler = Compiler(self.caps, self.learner.image, filled=f"{STATE}/" if self.resumed else None)
+        compiler = Compiler(self.caps, self.learner.image, filled=self.filled)
         programs = {name: compiler.program(graph) for name, graph in graphs.items()}
         probes = [
             Probe(name=name, slot=slot.id, offset=0, bytes=slot.bytes)

@@ -12,6 +12,7 @@ from .output import TIMEOUT_S, AsJson, Device, Timeout, emit
 
 Data = Annotated[str, typer.Option(help="Text: a file, a folder, JSON lines, or python: what every Python carries.")]
 Out = Annotated[Path, typer.Option(help="The model to write, a GGUF.")]
+Start = Annotated[Path | None, typer.Option(help="A model to go on from: its shape, tokenizer and weights.")]
 Tokenizer = Annotated[str, typer.Option(help="Tokens to learn from the text, shipped, or a model to take it from.")]
 Embedding = Annotated[int, typer.Option(help="Width of the residual stream.", min=32)]
 FeedForward = Annotated[int, typer.Option(help="Width of the feed-forward layers.", min=32)]
@@ -34,6 +35,7 @@ Type = Annotated[str, typer.Option(help="tq1_0 or tq2_0.")]
 def pretrain(
     data: Data,
     out: Out,
+    start: Start = None,
     tokenizer: Tokenizer = "2048",
     embedding: Embedding = 512,
     feed_forward: FeedForward = 1280,
@@ -72,7 +74,7 @@ def pretrain(
 
     request = pretraining.Request(
         data=data, out=out, shape=Shape(context, batch, answers_only=False, held_out=validation, seed=seed),
-        tokenizer=tokenizer, embedding=embedding, feed_forward=feed_forward, layers=layers, heads=heads,
+        start=start, tokenizer=tokenizer, embedding=embedding, feed_forward=feed_forward, layers=layers, heads=heads,
         kv_heads=kv_heads or heads, activation=activation, type=type, epochs=epochs, accumulation=accumulate,
         schedule=lr_scheduler, rate=learning_rate, rate_second=rate_second, decay=weight_decay, warmup=warmup,
         clip=clip or None, evaluate_steps=evaluate_steps, checkpoint_dir=checkpoint_dir,

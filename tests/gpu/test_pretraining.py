@@ -78,6 +78,17 @@ def test_the_other_type_holds_the_same_trits(made: dict[str, Any], text: Path, t
     assert os.path.getsize(made["path"]) < os.path.getsize(out)
 
 
+def test_a_model_is_learnt_further_from_where_it_is(made: dict[str, Any], text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.gguf"
+    arguments = ("--data", text, "--out", out, "--start", made["path"], "--context", "32", "--batch", "64")
+    found = last(tritmark("pretrain", *arguments, "--epochs", "1", "--validation", "0.2", "--json"))
+    assert found["held_out_before"] == pytest.approx(made["held_out_after"], rel=0.1)
+    assert found["held_out_after"] < found["held_out_before"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model.gguf", "model.metrics.jsonl", "model.metrics.svg"
+    ]  # fmt: skip
+
+
 def test_ternary_weights_are_what_the_papers_say() -> None:
     latent = np.random.default_rng(1).normal(0, 0.02, (64, 256)).astype(np.float32)
     trits, scale = ternarized(latent)
