@@ -6,27 +6,23 @@ that decides the adapter's bytes is in ``settings``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tritmark.devices.base import Bundle, Device
 from tritmark.engine import inference
 from tritmark.engine.data.dataset import Dataset, Shape, read_dataset
-from tritmark.engine.data.order import epochs
 from tritmark.engine.formats.adapter import write_adapter
 from tritmark.engine.formats.model import Model, open_model
 from tritmark.engine.models.config import read_config
 from tritmark.engine.models.lora import Lora, lora_parameters
-from tritmark.engine.schedule import Schedule
 from tritmark.engine.tokenizers import load_tokenizer
-from tritmark.engine.training import Course, MicroBatches, Optimiser, compile_lora
+from tritmark.engine.training import Optimiser, compile_lora
 
+from .course import planned, settings_of_data
 from .inquire import own_format
 from .lesson import Keeping, Lesson, Outcome, Watch
 
@@ -67,7 +63,11 @@ def finetune(device: Device, request: Request, watch: Watch, stops: Callable[[],
     """
     model = open_model(request.model)
     dataset = read_dataset(request.data, load_tokenizer(model.metadata), request.shape)
-    course = course_of(request, dataset.batches)
+    course = planned(
+        dataset.batches, request.shape.seed, epochs=request.epochs, accumulation=request.accumulation,
+        warmup=request.warmup, evaluate_steps=request.evaluate_steps, kind=request.schedule, rate=request.rate,
+        rate_min=request.rate_min, decay=request.decay,
+    )  # fmt: skip
     settings = settings_of(request, model, dataset)
     keeping = Keeping.beside(request.out, request.checkpoint_dir, request.checkpoint_steps, request.patience)
     resumed = keeping.resumed(settings) if request.resume else None
@@ -88,34 +88,6 @@ def finetune(device: Device, request: Request, watch: Watch, stops: Callable[[],
     about = {"general.name": f"{model.name} LoRA", "tritmark.training": json.dumps(settings, sort_keys=True)}
     tensors = parameters.arrays(weights)
     return lesson.outcome(write_adapter(request.out, model, request.lora.alpha, tensors, about))
-
-
-def course_of(request: Request, batches: MicroBatches) -> Course:
-    """The steps of a run: every epoch shuffled anew and cut into groups of ``accumulation`` micro-batches."""
-    steps = grouped(batches.learnt, request.epochs, request.accumulation, request.shape.seed)
-    total, each = len(steps), len(steps) // request.epochs
-    warmup = round(request.warmup * total) if request.warmup < 1 else int(request.warmup)
-    schedule = Schedule(request.schedule, request.rate, request.rate_min, total, min(warmup, total), request.decay)
-    every = request.evaluate_steps or each
-    evaluated = {*range(0, total, every), total} if batches.held_out else set()
-    return Course(steps, schedule, frozenset(evaluated))
-
-
-def grouped(count: int, number: int, size: int, seed: int) -> list[list[int]]:
-    """``number`` epochs over ``count`` micro-batches, each in groups of ``size``; the last group may be smaller."""
-    order = epochs(count, seed, number)
-    return [
-        order[at : min(at + size, first + count)]
-        for first in range(0, len(order), count)
-        for at in range(first, first + count, size)
-    ]
-
-
-def settings_of_data(made: Dataset, seed: int) -> dict[str, Any]:
-    """What a run learns from, by its digest, and the seed of its order."""
-    arrays = (made.batches.tokens, made.batches.labels, made.batches.spans)
-    digest = hashlib.sha256(b"".join(np.ascontiguousarray(array, "<u4").tobytes() for array in arrays)).hexdigest()
-    return {"data": digest, "held_out": made.batches.held_out, "seed": seed}
 
 
 def settings_of(request: Request, model: Model, dataset: Dataset) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Lesson:
         self.metrics = Metrics(self.metrics_path, self.done)
         if resumed:
             self._remember(resumed)
-        if resumed is None:
+        else:
             finished(self.session.play(0, 1))
         if self.done == 0:
             self._open()

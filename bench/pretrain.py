@@ -7,8 +7,8 @@ file: the language reference and docstrings that every Python carries.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,13 @@ from tritmark.engine.models.latent import latent_parameters
 from tritmark.engine.models.parameters import Parameters
 from tritmark.engine.ops.ternarize import ternarized
 from tritmark.engine.pretraining import BETA2, compile_pretraining
-from tritmark.engine.schedule import Schedule
 from tritmark.engine.tokenizers import load_tokenizer
 from tritmark.engine.tokenizers.train import train_byte_pairs
-from tritmark.engine.training import Course, Optimiser
+from tritmark.engine.training import Optimiser
 
 from . import checkpoint
 from .case import CaseError
-from .finetune import grouped, settings_of_data
+from .course import planned, settings_of_data
 from .lesson import Keeping, Lesson, Outcome, Watch
 
 PYTHON = "python"
@@ -83,8 +82,12 @@ def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[],
     begun = open_model(str(request.start)) if request.start else None
     tokens = _tokenizer(str(request.start) if request.start else request.tokenizer, documents)
     made = _dataset(request, documents, apart, tokens)
-    config = replace(read_config(begun), tied=True) if begun else _config(request, len(tokens["tokenizer.ggml.tokens"]))
-    course = _course(request, made)
+    config = _config_of(begun) if begun else _config(request, len(tokens["tokenizer.ggml.tokens"]))
+    course = planned(
+        made.batches, request.shape.seed, epochs=request.epochs, accumulation=request.accumulation,
+        warmup=request.warmup, evaluate_steps=request.evaluate_steps, kind=request.schedule, rate=request.rate,
+        decay=request.decay, second_rate=request.rate_second,
+    )  # fmt: skip
     settings = _settings(request, made, config) | ({"start": begun.sha256} if begun else {})
     keeping = Keeping.beside(request.out, request.checkpoint_dir, request.checkpoint_steps)
     parameters = latent_parameters(config)
@@ -168,6 +171,14 @@ def _config(request: Request, vocabulary: int) -> Config:
     )  # fmt: skip
 
 
+def _config_of(model: Model) -> Config:
+    """The shape of a model to go on from. CaseError where what is learnt could not hold it."""
+    config = read_config(model)
+    if not config.tied or config.rope_scale != 1.0 or config.architecture != "bitnet":
+        raise CaseError(f"{model.name} has a head of its own, scaled positions or another architecture than bitnet")
+    return config
+
+
 def _metadata(config: Config) -> dict[str, Any]:
     """GGUF's keys of a model of this shape."""
     return {
@@ -178,18 +189,6 @@ def _metadata(config: Config) -> dict[str, Any]:
         "bitnet.attention.layer_norm_rms_epsilon": config.eps, "bitnet.rope.freq_base": config.rope_base,
         "bitnet.rope.dimension_count": config.head, "tritmark.activation": config.activation,
     }  # fmt: skip
-
-
-def _course(request: Request, made: Dataset) -> Course:
-    steps = grouped(made.batches.learnt, request.epochs, request.accumulation, request.shape.seed)
-    total, each = len(steps), len(steps) // request.epochs
-    warmup = round(request.warmup * total) if request.warmup < 1 else int(request.warmup)
-    schedule = Schedule(
-        request.schedule, request.rate, 0.0, total, min(warmup, total), request.decay, request.rate_second
-    )
-    every = request.evaluate_steps or each
-    evaluated: Sequence[int] = [*range(0, total, every), total] if made.batches.held_out else []
-    return Course(steps, schedule, frozenset(evaluated))
 
 
 def _settings(request: Request, made: Dataset, config: Config) -> dict[str, Any]:

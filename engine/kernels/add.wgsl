@@ -1,11 +1,9 @@
-// y (M, COLS) += x.
-#include "lib/step.wgsl"
+// y += x; a workgroup does CHUNK elements, and WIDTH workgroups a row of the grid.
 @group(0) @binding(auto) var<storage, read> x: array<f32>;
 @group(0) @binding(auto) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(256)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if (id.x >= COLS || id.y >= step.count) { return; }
-    let at = id.y * COLS + id.x;
-    y[at] = y[at] + x[at];
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let first = (group.y * WIDTH + group.x) * CHUNK;
+    for (var at = first + thread; at < min(first + CHUNK, ELEMENTS); at += 256u) { y[at] = y[at] + x[at]; }
 }

@@ -1,4 +1,4 @@
-"""Where two gradients meet that were both complete: their sum, in place."""
+"""Where two gradients meet that were both complete: their sum, in place. Of activations and of weights alike."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from dataclasses import dataclass
 from ..graph import Node, Value
 from ..plan import Cost
 from ..steps import StepRow
+from .fill import CHUNK, grid_of
 from .op import Array, Emitter, Shape
 
 
 @dataclass(frozen=True)
 class Add:
-    """(x (M, K), total (M, K)) -> total + x, written over ``total``."""
+    """(x, total) of one shape -> total + x, every element, written over ``total``."""
 
     def shapes(self, inputs: tuple[Value, ...]) -> tuple[Shape, ...]:
         return ((inputs[1].shape, "f32"),)
 
     def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        return (inputs[1][: step.count] + inputs[0][: step.count],)
+        return (inputs[1] + inputs[0],)
 
     def lower(self, node: Node, emit: Emitter) -> None:
         x, total = node.inputs
-        cols = total.elements // total.shape[0]
+        grid = grid_of(total.elements)
         emit.dispatch(
             "add",
-            {"COLS": cols},
+            {"ELEMENTS": total.elements, "CHUNK": CHUNK, "WIDTH": grid[0]},
             {"x": x, "y": total},
-            (-(-cols // 256), "count", 1),
+            grid,
             node.label,
             Cost(bytes=total.bytes * 3, operations=total.elements),
         )

@@ -85,13 +85,8 @@ class Ternarize:
 
     def vjp(self, node: Node, gradients: tuple[Value | None, ...], tape: Tape) -> None:
         """Straight through: the gradient of what the trits stand for is that of the latent weights."""
-        (latent,), gradient, label = node.inputs, gradients[0], f"{node.label}.grad"
-        if gradient is None or not tape.needs(latent):
-            return
-        if latent in tape.parameters or latent in tape.sums:
-            tape.add(latent, LatentSum(), [gradient], label)
-        else:
-            tape.pass_on(latent, gradient, label)
+        if gradients[0] is not None and tape.needs(node.inputs[0]):
+            tape.pass_on(node.inputs[0], gradients[0], f"{node.label}.grad")
 
     def lower(self, node: Node, emit: Emitter) -> None:
         latent = node.inputs[0]
@@ -119,27 +114,4 @@ class Ternarize:
             (self.blocks, self.tiles, 1),
             node.label,
             Cost(bytes=latent.bytes + words.bytes + scales.bytes, operations=4 * latent.elements),
-        )
-
-
-@dataclass(frozen=True)
-class LatentSum:
-    """(x (N, K), total (N, K)) -> total + x, written over ``total``: Add of all rows, not of the step's tokens."""
-
-    def shapes(self, inputs: tuple[Value, ...]) -> tuple[Shape, ...]:
-        return ((inputs[1].shape, "f32"),)
-
-    def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        return (inputs[1] + inputs[0],)
-
-    def lower(self, node: Node, emit: Emitter) -> None:
-        x, total = node.inputs
-        rows, cols = total.shape
-        emit.dispatch(
-            "latent_sum",
-            {"COLUMN_QUADS": cols // 4},
-            {"x": x, "y": total},
-            (-(-cols // 256), rows, 1),
-            node.label,
-            Cost(bytes=total.bytes * 3, operations=total.elements),
         )
