@@ -70,6 +70,7 @@ class Request:
     decay: float = 0.1
     warmup: float = 0.05
     clip: float | None = 1.0
+    dropout: float = 0.0
     evaluate_steps: int | None = None
     checkpoint_dir: Path | None = None
     checkpoint_steps: int = 500
@@ -97,7 +98,7 @@ def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[],
         resumed = _first_state(keeping, settings, parameters, begun)
     with device.session() as session:
         compiled = compile_pretraining(
-            config, made.batches, course, session.caps, seed=request.shape.seed,
+            config, made.batches, course, session.caps, seed=request.shape.seed, dropout=request.dropout,
             optimiser=Optimiser(beta2=BETA2, clip=request.clip), **_kept(resumed),
         )  # fmt: skip
         files = {"state": str(resumed.path)} if resumed else {}
@@ -193,6 +194,6 @@ def _metadata(config: Config) -> dict[str, Any]:
 
 def _settings(request: Request, made: Dataset, config: Config) -> dict[str, Any]:
     """All that decides the model's bytes."""
-    names = ("epochs", "accumulation", "schedule", "rate", "rate_second", "decay", "warmup", "clip", "evaluate_steps")
-    told = {name: getattr(request, name) for name in names}
+    names = "epochs accumulation schedule rate rate_second decay warmup clip dropout evaluate_steps"
+    told = {name: getattr(request, name) for name in names.split()}
     return {**settings_of_data(made, request.shape.seed), "config": asdict(config), **told}

@@ -60,10 +60,14 @@ class Node:
 
 @dataclass
 class Graph:
-    """A program: ``tokens`` is the most tokens a step of it runs (rows of every activation)."""
+    """A program: ``tokens`` is the most tokens a step of it runs (rows of every activation).
+
+    ``learns``: what only learning wants, dropout, is part of it.
+    """
 
     name: str
     tokens: int
+    learns: bool = False
     nodes: list[Node] = field(default_factory=list)
     made: int = 0
 

@@ -27,6 +27,7 @@ def compile_pretraining(
     *,
     seed: int = 42,
     optimiser: Optimiser | None = None,
+    dropout: float = 0.0,
     fine: bool = False,
     recomputed: int | None = 0,
     resumed: str | None = None,
@@ -39,7 +40,7 @@ def compile_pretraining(
     """
     parameters = latent_parameters(config)
     learner = Learner(
-        trainable=Latent(config, FINE if fine else 1, batches.longest, parameters),
+        trainable=Latent(config, FINE if fine else 1, batches.longest, parameters, dropout, seed),
         parameters=parameters,
         image=Image(BlankModel(), f"pretraining/{resumed or begun or ''}"),
         starts={name: _start(name, shape, seed) for name, shape in parameters.shapes.items()},

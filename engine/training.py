@@ -220,7 +220,7 @@ class _Run:
         )
 
     def graph(self, name: str) -> Graph:
-        graph = Graph(name, self.batches.size)
+        graph = Graph(name, self.batches.size, learns=name == "train")
         {"start": self._start, "train": self._train, "update": self._update, "evaluate": self._evaluate}[name](graph)
         return graph
 

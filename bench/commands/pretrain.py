@@ -27,6 +27,7 @@ RateSecond = Annotated[float | None, typer.Option(help="Where the second stage s
 Scheduler = Annotated[str, typer.Option("--lr-scheduler", help="two_stage, cosine, linear or constant.")]
 Decay = Annotated[float, typer.Option("--weight-decay", help="Of AdamW; nothing in the second of two stages.")]
 Warmup = Annotated[float, typer.Option(help="Steps of warm-up, or below 1 a part of all.")]
+Dropout = Annotated[float, typer.Option(help="Of embedded tokens and of what blocks add to them.", min=0, max=0.9)]
 Validation = Annotated[float, typer.Option(help="Part of the documents that is held out; python has its own.")]
 EvaluateSteps = Annotated[int | None, typer.Option(help="Steps between evaluations; by default an epoch.")]
 Type = Annotated[str, typer.Option(help="tq1_0 or tq2_0.")]
@@ -53,6 +54,7 @@ def pretrain(
     weight_decay: Decay = 0.1,
     warmup: Warmup = 0.05,
     clip: Clip = 1.0,
+    dropout: Dropout = 0.0,
     validation: Validation = 0.05,
     evaluate_steps: EvaluateSteps = None,
     seed: Seed = 42,
@@ -77,7 +79,7 @@ def pretrain(
         start=start, tokenizer=tokenizer, embedding=embedding, feed_forward=feed_forward, layers=layers, heads=heads,
         kv_heads=kv_heads or heads, activation=activation, type=type, epochs=epochs, accumulation=accumulate,
         schedule=lr_scheduler, rate=learning_rate, rate_second=rate_second, decay=weight_decay, warmup=warmup,
-        clip=clip or None, evaluate_steps=evaluate_steps, checkpoint_dir=checkpoint_dir,
+        clip=clip or None, dropout=dropout, evaluate_steps=evaluate_steps, checkpoint_dir=checkpoint_dir,
         checkpoint_steps=checkpoint_steps, resume=resume,
     )  # fmt: skip
     with watching() as watch, stopping() as stops:

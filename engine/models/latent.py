@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..graph import Graph, Value
+from ..ops.dropout import Dropout
 from ..ops.embed_table import EmbedTable
 from ..ops.latent_product import LatentProduct
 from ..ops.matmul import MatMul
 from ..ops.rope_cache import rope_table
 from ..ops.ternarize import Ternarize
+from ..ops.uniform import stream_seed
 from .config import Config
 from .parameters import Parameters
 from .trainable import Trainable
@@ -24,12 +26,17 @@ EMBEDDING = "token_embd.weight"
 
 @dataclass
 class Latent(Trainable):
-    """``parameters``: every tensor of the model by its name in a file, f32."""
+    """``parameters``: every tensor of the model by its name in a file, f32. ``dropout``: of the embedded tokens and of
+    what each block adds to them, under masks that ``seed`` gives.
+    """
 
     parameters: Parameters
+    dropout: float = 0.0
+    seed: int = 42
 
     def embedded(self, graph: Graph, tokens: Value) -> Value:
-        return graph.add(EmbedTable(graph.tokens), [tokens, self.parameters.parts[EMBEDDING]], "embed")[0]
+        (x,) = graph.add(EmbedTable(graph.tokens), [tokens, self.parameters.parts[EMBEDDING]], "embed")
+        return self._dropped(graph, "embed", x) if self._drops(graph) else x
 
     def norm(self, name: str) -> Value:
         return self.parameters.parts[f"{name}.weight"]
@@ -50,8 +57,18 @@ class Latent(Trainable):
         weight = self.parameters.parts[f"{name}.weight"]
         rows, cols = weight.shape
         ternary = graph.add(Ternarize(rows, cols), [weight], f"{name}.ternarize")
-        inputs = [*codes, *ternary] if residual is None else [*codes, *ternary, residual]
-        return graph.add(LatentProduct(rows, cols, self.limbs), inputs, name)[0]
+        product, inputs = LatentProduct(rows, cols, self.limbs), [*codes, *ternary]
+        if residual is None or self._drops(graph):
+            (y,) = graph.add(product, inputs, name)
+            return y if residual is None else self._dropped(graph, name, y, residual)
+        return graph.add(product, [*inputs, residual], name)[0]
+
+    def _drops(self, graph: Graph) -> bool:
+        return graph.learns and self.dropout > 0
+
+    def _dropped(self, graph: Graph, name: str, *values: Value) -> Value:
+        drop = Dropout(self.dropout, stream_seed(self.seed, f"dropout/{name}"))
+        return graph.add(drop, values, f"{name}.dropout")[0]
 
     def head(self, graph: Graph, normed: Value) -> Value:
         product = MatMul(transpose_b=True, tokens="m")

@@ -148,7 +148,7 @@ class Adapted(Trainable):
         a, b = (self.parameters.parts.get(f"{name}.weight.lora_{half}") for half in "ab")
         if a is None or b is None:
             return y
-        if self.lora.dropout:
+        if self.lora.dropout and graph.learns:
             drop = Dropout(self.lora.dropout, stream_seed(self.lora.seed, f"dropout/{name}"))
             (x,) = graph.add(drop, [x], f"{name}.dropout")
         (low,) = graph.add(MatMul(transpose_b=True, tokens="m"), [x, a], f"{name}.lora_a")

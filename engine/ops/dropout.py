@@ -36,11 +36,17 @@ class Dropout:
         return (inputs[1][: step.count] + y if len(inputs) > 1 else y,)
 
     def vjp(self, node: Node, gradients: tuple[Value | None, ...], tape: Tape) -> None:
-        if gradients[0] is not None and tape.needs(node.inputs[0]):
-            tape.add(node.inputs[0], self, [gradients[0]], f"{node.label}.grad")
+        """Of x the gradient under the same mask; of the total the gradient itself, last: its value may change."""
+        (g,) = gradients
+        assert g is not None
+        if tape.needs(node.inputs[0]):
+            tape.add(node.inputs[0], self, [g], f"{node.label}.grad")
+        for total in filter(tape.needs, node.inputs[1:]):
+            tape.pass_on(total, g, f"{node.label}.residual")
 
     def lower(self, node: Node, emit: Emitter) -> None:
-        x, y = node.inputs[0], node.outputs[0]
+        (x, *total), (y,) = node.inputs, node.outputs
+        residual = {"residual": total[0]} if total and y not in total else {}
         cols = x.shape[1]
         emit.dispatch(
             "dropout",
@@ -49,10 +55,11 @@ class Dropout:
                 "SEED": self.seed,
                 "PROBABILITY": self.probability,
                 "GROWTH": 1 / (1 - self.probability),
-                "ADDS": len(node.inputs) > 1,
+                "ADDS": y in total,
+                "RESIDUAL": bool(residual),
             },
-            {"x": x, "y": y},
+            {"x": x, "y": y, **residual},
             (-(-cols // 64), "count", 1),
             node.label,
-            Cost(bytes=x.bytes * 2, operations=x.elements * 20),
+            Cost(bytes=x.bytes * (2 + len(total)), operations=x.elements * 20),
         )

@@ -30,9 +30,10 @@ SHAPE = ("--tokenizer", "300", "--embedding", "256", "--feed-forward", "256", "-
          "--context", "32", "--batch", "64", "--epochs", "2", "--validation", "0.2")  # fmt: skip
 
 
-def test_a_run_gives_the_bytes_of_the_reference(gpu: Any) -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_run_gives_the_bytes_of_the_reference(dropout: float, gpu: Any) -> None:
     batches, steps = random_batches(3, 24, 70, held_out=1), course([[0], [1], [0, 1]], rate=3e-3, evaluated=(0, 3))
-    made = compile_pretraining(CONFIG, batches, steps, gpu.caps)
+    made = compile_pretraining(CONFIG, batches, steps, gpu.caps, dropout=dropout)
     reference = spot(made, BlankModel(), "tq2_0")
     reference.reference.play(made.rows)
     session = load(gpu, made.plan, Source(BlankModel(), "tq2_0"))

@@ -128,6 +128,7 @@ def pointwise_run(gpu: Any) -> OpRun:
     total, sum_ = result("total", M, 70), result("sum", M, 70)
     graph.add(Dropout(0.3, 5), [given("g", M, 70)], "dropout", [result("dropped", M, 70)])
     graph.add(Dropout(0.3, 5), [given("g", M, 70), total], "dropout", [total])
+    graph.add(Dropout(0.3, 5), [given("g", M, 70), given("u", M, 70)], "dropout", [result("residual", M, 70)])
     graph.add(Add(), [given("g", M, 70), sum_], "add", [sum_])
     graph.add(Uniform(9, 0.1), [result("drawn", 2100)], "uniform")
     return OpRun(gpu, graph, ROWS)
