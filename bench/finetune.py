@@ -24,7 +24,7 @@ from tritmark.engine.training import Optimiser, compile_lora
 
 from .course import planned, settings_of_data
 from .inquire import own_format
-from .lesson import Keeping, Lesson, Outcome, Watch
+from .lesson import Keeping, Lesson, Outcome, Watch, unprobed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def finetune(device: Device, request: Request, watch: Watch, stops: Callable[[],
             resumed=resumed.sha256 if resumed else None,
         )  # fmt: skip
         files = {"state": str(resumed.path)} if resumed else {}
-        session.load(Bundle(plan=compiled.plan, model=request.model, format=str(fmt), files=files))
+        session.load(Bundle(plan=unprobed(compiled.plan), model=request.model, format=str(fmt), files=files))
         lesson = Lesson(keeping, dataset, course, settings, compiled.rows, parameters.elements, session, watch)
         lesson.play(resumed, stops)
         weights = lesson.weights()

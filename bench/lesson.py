@@ -7,7 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tritmark.devices.base import Session, finished
 from tritmark.engine.data.dataset import Dataset
 from tritmark.engine.errors import EngineError, TrainingError
+from tritmark.engine.plan import Plan
 from tritmark.engine.steps import StepRow
 from tritmark.engine.training import Course, slot_of, step_rows
 
@@ -87,6 +88,11 @@ class Outcome:
             change = self.held_out_after / self.held_out_before - 1
             lines.append(f"held-out loss {self.held_out_before:.4f} -> {self.held_out_after:.4f} ({change:+.1%})")
         return "\n".join([*lines, f"metrics: {self.metrics} and its .svg"])
+
+
+def unprobed(plan: Plan) -> Plan:
+    """``plan`` without probes: a play ends with their digests, and every step of a lesson is a play."""
+    return replace(plan, probes=())
 
 
 class Lesson:

@@ -38,7 +38,7 @@ from tritmark.engine.training import Optimiser
 from . import checkpoint
 from .case import CaseError
 from .course import planned, settings_of_data
-from .lesson import Keeping, Lesson, Outcome, Watch
+from .lesson import Keeping, Lesson, Outcome, Watch, unprobed
 
 PYTHON = "python"
 SHIPPED = "shipped"
@@ -102,7 +102,7 @@ def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[],
             optimiser=Optimiser(beta2=BETA2, clip=request.clip), **_kept(resumed),
         )  # fmt: skip
         files = {"state": str(resumed.path)} if resumed else {}
-        session.load(Bundle(plan=compiled.plan, model=BLANK, format="tq2_0", files=files))
+        session.load(Bundle(plan=unprobed(compiled.plan), model=BLANK, format="tq2_0", files=files))
         lesson = Lesson(keeping, made, course, settings, compiled.rows, parameters.elements, session, watch)
         lesson.play(resumed, stops)
         arrays = parameters.arrays(lesson.weights())
