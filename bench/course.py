@@ -1,16 +1,31 @@
-"""Epochs and rates as the steps of a run, and what it learns from by its digest: for fine-tuning and full training."""
+"""What a run learns from, and its epochs and rates as steps: for fine-tuning and full training."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tritmark.engine.data.dataset import Dataset
+from tritmark.engine.data.dataset import Dataset, Shape, dataset
+from tritmark.engine.data.documents import Document
+from tritmark.engine.data.encoding import Encoded, encode
 from tritmark.engine.data.order import epochs as ordered
 from tritmark.engine.schedule import Schedule
+from tritmark.engine.tokenizers import Tokenizer
 from tritmark.engine.training import Course, MicroBatches
+
+
+def read(
+    documents: Sequence[Document], apart: Sequence[Document] | None, tokenizer: Tokenizer, shape: Shape, name: str
+) -> Dataset:
+    """``documents`` as micro-batches; ``apart``: those to hold out, in place of a part of them."""
+
+    def encoded(part: Iterable[Document]) -> list[Encoded]:
+        return list(encode(part, tokenizer, answers_only=shape.answers_only))
+
+    return dataset(encoded(documents), shape, name, None if apart is None else encoded(apart))
 
 
 def planned(

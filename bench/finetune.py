@@ -14,7 +14,8 @@ from typing import Any
 
 from tritmark.devices.base import Bundle, Device
 from tritmark.engine import inference
-from tritmark.engine.data.dataset import Dataset, Shape, read_dataset
+from tritmark.engine.corpus.named import named_documents
+from tritmark.engine.data.dataset import Dataset, Shape
 from tritmark.engine.formats.adapter import write_adapter
 from tritmark.engine.formats.model import Model, open_model
 from tritmark.engine.models.config import read_config
@@ -22,7 +23,7 @@ from tritmark.engine.models.lora import Lora, lora_parameters
 from tritmark.engine.tokenizers import load_tokenizer
 from tritmark.engine.training import Optimiser, compile_lora
 
-from .course import planned, settings_of_data
+from .course import planned, read, settings_of_data
 from .inquire import own_format
 from .lesson import Keeping, Lesson, Outcome, Watch, unprobed
 
@@ -34,7 +35,7 @@ class Request:
     """
 
     model: str
-    data: Path
+    data: str
     out: Path
     shape: Shape
     format: str | None = None
@@ -62,7 +63,8 @@ def finetune(device: Device, request: Request, watch: Watch, stops: Callable[[],
     TrainingError, as one does whose loss is no number.
     """
     model = open_model(request.model)
-    dataset = read_dataset(request.data, load_tokenizer(model.metadata), request.shape)
+    documents, apart = named_documents(request.data)
+    dataset = read(documents, apart, load_tokenizer(model.metadata), request.shape, request.data)
     course = planned(
         dataset.batches, request.shape.seed, epochs=request.epochs, accumulation=request.accumulation,
         warmup=request.warmup, evaluate_steps=request.evaluate_steps, kind=request.schedule, rate=request.rate,

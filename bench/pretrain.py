@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from tritmark.devices.base import Bundle, Device
-from tritmark.engine.corpus.python_text import read_corpus
+from tritmark.engine.corpus.named import named_documents
 from tritmark.engine.corpus.shipped import tokenizer_metadata
-from tritmark.engine.data.dataset import Dataset, Shape, dataset
-from tritmark.engine.data.documents import Document, read_documents
-from tritmark.engine.data.encoding import Encoded, encode
+from tritmark.engine.data.dataset import Dataset, Shape
+from tritmark.engine.data.documents import Document
 from tritmark.engine.formats import resident
 from tritmark.engine.formats.blank import SPEC as BLANK
 from tritmark.engine.formats.blocks import dense
@@ -37,10 +36,9 @@ from tritmark.engine.training import Optimiser
 
 from . import checkpoint
 from .case import CaseError
-from .course import planned, settings_of_data
+from .course import planned, read, settings_of_data
 from .lesson import Keeping, Lesson, Outcome, Watch, unprobed
 
-PYTHON = "python"
 SHIPPED = "shipped"
 
 
@@ -79,10 +77,10 @@ class Request:
 
 def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[], bool] = lambda: False) -> Outcome:
     """Run ``request``; ``stops`` and errors as in ``finetune``."""
-    documents, apart = _documents(request)
+    documents, apart = named_documents(request.data)
     begun = open_model(str(request.start)) if request.start else None
     tokens = _tokenizer(str(request.start) if request.start else request.tokenizer, documents)
-    made = _dataset(request, documents, apart, tokens)
+    made = read(documents, apart, load_tokenizer(tokens), request.shape, request.data)
     config = _config_of(begun) if begun else _config(request, len(tokens["tokenizer.ggml.tokens"]))
     course = planned(
         made.batches, request.shape.seed, epochs=request.epochs, accumulation=request.accumulation,
@@ -128,15 +126,6 @@ def _first_state(
     return checkpoint.read(checkpoint.save(keeping.checkpoints, 0, settings, {"parameters": weights}, Lesson.UNTOLD))
 
 
-def _documents(request: Request) -> tuple[list[Document], list[Document] | None]:
-    """What to learn from, and what to hold out where the text says so itself."""
-    if request.data != PYTHON:
-        return list(read_documents(Path(request.data))), None
-    corpus = read_corpus()
-    parts = [[Document(name, ((text, True),)) for name, text in part] for part in (corpus.train, corpus.heldout)]
-    return parts[0], parts[1]
-
-
 def _tokenizer(asked: str, documents: Iterable[Document]) -> Mapping[str, Any]:
     """The metadata of the tokenizer that was asked for."""
     if asked == SHIPPED:
@@ -145,18 +134,6 @@ def _tokenizer(asked: str, documents: Iterable[Document]) -> Mapping[str, Any]:
         return train_byte_pairs((text for document in documents for text, _ in document.parts), int(asked))
     metadata = open_model(asked).metadata
     return {key: value for key, value in metadata.items() if key.startswith("tokenizer.")}
-
-
-def _dataset(
-    request: Request, documents: list[Document], apart: list[Document] | None, tokens: Mapping[str, Any]
-) -> Dataset:
-    tokenizer = load_tokenizer(tokens)
-
-    def encoded(part: Iterable[Document]) -> list[Encoded]:
-        return list(encode(part, tokenizer, answers_only=request.shape.answers_only))
-
-    held_out = None if apart is None else encoded(apart)
-    return dataset(encoded(documents), request.shape, request.data, held_out)
 
 
 def _config(request: Request, vocabulary: int) -> Config:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .model import SHIPPED_MODEL, ModelOption
 from .output import TIMEOUT_S, Activation, AsJson, Device, Timeout, emit, listed
 
 if TYPE_CHECKING:
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from tritmark.engine.data.dataset import Shape
 
 
-Model = Annotated[str, typer.Option(help="The model to adapt: file.gguf.")]
-Data = Annotated[Path, typer.Option(help="A text file, a folder of them, or JSON lines (text, prompt, messages).")]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="A text file, a folder of them, JSON lines (text, prompt, messages), or what ships: instructions, python."
+    ),
+]
 Out = Annotated[Path, typer.Option(help="The adapter to write, a GGUF that llama.cpp loads with --lora.")]
 Context = Annotated[int, typer.Option(help="Most tokens of a document.")]
 Batch = Annotated[int | None, typer.Option(help="Tokens of a micro-batch; by default the context.")]
@@ -59,9 +64,9 @@ FormatOption = Annotated[str | None, typer.Option(help="Held as tq1_0 or tq2_0; 
 
 
 def finetune(
-    model: Model,
-    data: Data,
     out: Out,
+    model: ModelOption = SHIPPED_MODEL,
+    data: Data = "instructions",
     context: Context = 128,
     batch: Batch = None,
     accumulate: Accumulate = 1,

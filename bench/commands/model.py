@@ -12,7 +12,10 @@ from .output import TIMEOUT_S, Activation, AsJson, Device, Loras, Timeout, emit,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ModelOption = Annotated[str, typer.Option("--model", help="file.gguf or synthetic:125M.")]
+ModelOption = Annotated[
+    str, typer.Option("--model", help="file.gguf, synthetic:125M, or python: the small one that ships.")
+]
+SHIPPED_MODEL = "python"
 FormatOption = Annotated[
     str | None, typer.Option("--format", help="tq1_0, tq2_0, tq1_0>tq2_0; by default the file's own.")
 ]
@@ -50,8 +53,8 @@ def plan(
 
 
 def logits(
-    model: ModelOption,
     tokens: Annotated[str, typer.Option(help="Token ids with commas between them.")],
+    model: ModelOption = SHIPPED_MODEL,
     out: Annotated[
         Path | None, typer.Option(help="Write float32 logits (positions, vocabulary) to this .npy file.")
     ] = None,
@@ -76,7 +79,7 @@ def logits(
 
 
 def generate(
-    model: ModelOption,
+    model: ModelOption = SHIPPED_MODEL,
     prompt: Annotated[str | None, typer.Option(help="The text to continue.")] = None,
     prompt_tokens: Annotated[str | None, typer.Option(help="Token ids to continue instead, as in 1,2,3.")] = None,
     chat: Annotated[bool, typer.Option("--chat", help="The prompt is a message in the model's chat format.")] = False,

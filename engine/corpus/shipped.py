@@ -15,6 +15,7 @@ FOLDER = Path(__file__).resolve().parent
 TOKENIZER = FOLDER / "tokenizer.json"
 INSTRUCTIONS = FOLDER / "instructions.jsonl"
 INSTRUCTIONS_HELDOUT = FOLDER / "instructions-heldout.jsonl"
+MODEL = FOLDER / "python.gguf"
 RECORD = FOLDER / "shipped.json"  # file -> its SHA-256 and what was counted when it was made
 
 

@@ -42,6 +42,11 @@ def read_documents(path: Path) -> Iterator[Document]:
         raise DataError(f"{path} is empty; there is nothing to learn from")
 
 
+def is_plain(path: Path) -> bool:
+    """Whether ``path`` is a file of plain text: one document."""
+    return path.is_file() and not _holds_json(path)
+
+
 def _holds_json(path: Path) -> bool:
     """By name, or because its first line is a JSON object."""
     if path.suffix in (".jsonl", ".ndjson"):

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import FormatError
 from .blocks import row_bytes
 
+PYTHON = "python"  # the model that ships: trained on text that every Python carries
 ACTIVATION_KEY = "tritmark.activation"  # our own metadata key, "silu" or "relu2": a file of arch "bitnet" cannot say it
 
 
@@ -84,7 +85,9 @@ def tensor_info(model: Model, name: str) -> TensorInfo:
 
 
 def open_model(spec: str) -> Model:
-    """The model ``spec`` names: the path of a GGUF file, ``synthetic:SIZE`` with an optional ``?seed=N``, "blank:"."""
+    """The model ``spec`` names: the path of a GGUF file, ``synthetic:SIZE`` with an optional ``?seed=N``, "python" (the
+    one that ships), "blank:".
+    """
     if spec.startswith("synthetic:"):
         from .synthetic import SyntheticModel
 
@@ -95,4 +98,8 @@ def open_model(spec: str) -> Model:
         return BlankModel()
     from .gguf_file import GgufFile
 
+    if spec == PYTHON:
+        from ..corpus.shipped import MODEL, checked
+
+        return GgufFile(checked(MODEL))
     return GgufFile(Path(spec))

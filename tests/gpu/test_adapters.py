@@ -138,7 +138,7 @@ def test_perplexity_is_that_of_the_logits_whatever_the_chunk(gpu: Any, tmp_path:
     device: Any = InProcess(gpu)
 
     def score(loras: list[str], chunk: int | None = None) -> Score:
-        return perplexity(device, str(model.path), Text(ids=TOKENS), loras=loras, context=5, chunk=chunk)
+        return perplexity(device, str(model.path), [Text(ids=TOKENS)], loras=loras, context=5, chunk=chunk)
 
     adapted = score([f"{path}=0.5"])
     windows = [TOKENS[0:5], TOKENS[4:9], TOKENS[8:11]]

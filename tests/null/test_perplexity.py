@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from hypothesis import strategies as st
 from imagined_device import CAPS
 from made_models import Recipe, made_model
 
-from tritmark.bench.perplexity import Text, read_text, surprise
+from tritmark.bench.perplexity import Text, read_texts, surprise
 from tritmark.engine.errors import DataError, PlanError
+from tritmark.engine.formats.model import open_model
 from tritmark.engine.inference import compile_logits, parse_format
 from tritmark.engine.models.adapters import Adapters, open_adapters
 from tritmark.engine.plan import problems
 from tritmark.engine.scoring import compile_windows
+from tritmark.engine.tokenizers import load_tokenizer
 
 TQ1 = parse_format("tq1_0")
 
@@ -27,9 +30,30 @@ TQ1 = parse_format("tq1_0")
 def test_every_token_but_the_first_is_predicted_once(count: int, context: int, opened: bool) -> None:
     ids = list(range(count))
     windows = Text(ids=ids, opened=opened).windows(context)
-    assert [token for window in windows for token in window[1:]] == ids[1:]
-    assert all(2 <= len(window) <= context for window in windows)
-    assert all(window[0] == (0 if opened else window[1] - 1) for window in windows)
+    assert [token for window in windows for token in window.ids[1:]] == ids[1:]
+    assert all(2 <= len(window.ids) <= context for window in windows)
+    assert all(window.ids[0] == (0 if opened else window.ids[1] - 1) for window in windows)
+    assert sum(sum(window.counted) for window in windows) == count - 1
+
+
+@given(counted=st.lists(st.booleans(), min_size=2, max_size=60), context=st.integers(2, 20))
+def test_what_is_not_asked_about_is_seen_and_not_counted(counted: list[bool], context: int) -> None:
+    windows = Text(ids=list(range(len(counted))), counted=counted).windows(context)
+    assert [i for window in windows for i, asked in zip(*window, strict=True) if asked] == [
+        i for i, asked in enumerate(counted) if asked and i
+    ]
+
+
+def test_documents_are_texts_of_which_answers_are_counted(tmp_path: Path) -> None:
+    lines = [{"text": "A tuple."}, {"prompt": "What is a list?", "completion": " A sequence."}]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    model = open_model("python")
+    plain, answered = read_texts(model, str(tmp_path / "d.jsonl"))
+    tokenizer = load_tokenizer(model.metadata)
+    assert plain.opened and list(plain.ids) == [*tokenizer.encode("A tuple."), tokenizer.eos_id]
+    assert answered.counted is not None and plain.counted is not None and all(plain.counted[1:])
+    asked = [i for i, counts in zip(answered.ids, answered.counted, strict=True) if counts]
+    assert tokenizer.decode(asked[:-1]) == " A sequence." and asked[-1] == tokenizer.eos_id
 
 
 @pytest.mark.parametrize("ids", [[], [7]])
@@ -45,8 +69,8 @@ def test_a_context_of_one_token_is_refused() -> None:
 
 def test_a_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"caf\xe9")
-    with pytest.raises(DataError, match="byte 3 is not UTF-8"):
-        read_text(tmp_path / "text")
+    with pytest.raises(DataError, match="text is not UTF-8"):
+        read_texts(open_model("python"), str(tmp_path / "text"))
 
 
 def test_surprise_is_minus_the_logarithm_of_softmax_however_large_the_logits() -> None:
