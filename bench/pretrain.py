@@ -81,13 +81,13 @@ def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[],
     begun = open_model(str(request.start)) if request.start else None
     tokens = _tokenizer(str(request.start) if request.start else request.tokenizer, documents)
     made = read(documents, apart, load_tokenizer(tokens), request.shape, request.data)
-    config = _config_of(begun) if begun else _config(request, len(tokens["tokenizer.ggml.tokens"]))
+    config = _config_begun(begun) if begun else config_of(request, len(tokens["tokenizer.ggml.tokens"]))
     course = planned(
         made.batches, request.shape.seed, epochs=request.epochs, accumulation=request.accumulation,
         warmup=request.warmup, evaluate_steps=request.evaluate_steps, kind=request.schedule, rate=request.rate,
         decay=request.decay, second_rate=request.rate_second,
     )  # fmt: skip
-    settings = _settings(request, made, config) | ({"start": begun.sha256} if begun else {})
+    settings = settings_of(request, made, config) | ({"start": begun.sha256} if begun else {})
     keeping = Keeping.beside(request.out, request.checkpoint_dir, request.checkpoint_steps)
     parameters = latent_parameters(config)
     request.out.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,8 @@ def _tokenizer(asked: str, documents: Iterable[Document]) -> Mapping[str, Any]:
     return {key: value for key, value in metadata.items() if key.startswith("tokenizer.")}
 
 
-def _config(request: Request, vocabulary: int) -> Config:
+def config_of(request: Request, vocabulary: int) -> Config:
+    """The shape that was asked for. CaseError where it cannot be."""
     r = request
     if r.embedding % r.heads or r.heads % r.kv_heads or r.embedding // r.heads % 4:
         raise CaseError(f"{r.embedding} dimensions do not split into {r.heads} heads shared by {r.kv_heads}")
@@ -149,7 +150,7 @@ def _config(request: Request, vocabulary: int) -> Config:
     )  # fmt: skip
 
 
-def _config_of(model: Model) -> Config:
+def _config_begun(model: Model) -> Config:
     """The shape of a model to go on from. CaseError where what is learnt could not hold it."""
     config = read_config(model)
     if not config.tied or config.rope_scale != 1.0 or config.architecture != "bitnet":
@@ -169,7 +170,7 @@ def _metadata(config: Config) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _settings(request: Request, made: Dataset, config: Config) -> dict[str, Any]:
+def settings_of(request: Request, made: Dataset, config: Config) -> dict[str, Any]:
     """All that decides the model's bytes."""
     names = "epochs accumulation schedule rate rate_second decay warmup clip dropout evaluate_steps"
     told = {name: getattr(request, name) for name in names.split()}
