@@ -10,6 +10,7 @@ import pytest
 from engine_runs import Array, same_bits
 from made_models import MadeModel
 from op_runs import given
+from slopes import Formula, slopes
 
 from tritmark.engine.compile import Compiler
 from tritmark.engine.errors import PlanError
@@ -81,7 +82,7 @@ def heads(x: Array) -> Array:
     return x.reshape(M, -1, HEAD)
 
 
-FORMULAS: dict[Build, Callable[[Mapping[str, Array]], Array]] = {
+FORMULAS: dict[Build, Formula] = {
     attended: lambda x: attend64(heads(x["q"]), heads(x["k"]), heads(x["v"])),
     attended_after_rotation: lambda x: attend64(rope64(heads(x["q"])), rope64(heads(x["k"])), heads(x["v"])),
     attended_to_itself: lambda x: attend64(rope64(heads(x["q"])), heads(x["q"]), rope64(heads(x["q"]))),
@@ -109,32 +110,18 @@ def gradients(build: Build, parameters: Sequence[Value], data: Mapping[str, Arra
     return {x.id: reference.arrays[total.id] for x, total in sums.items()}
 
 
-def differences(build: Build, name: str, data: Mapping[str, Array], by: float = 1e-5) -> Array:
-    """Central differences of sum(dy * y) in float64 by each element of ``name``."""
-    wide = {key: array.astype(np.float64) for key, array in data.items()}
-    found = np.zeros(wide[name].shape)
-    for at in np.ndindex(found.shape):
-        losses = []
-        for move in (by, -by):
-            moved = wide[name].copy()
-            moved[at] += move
-            losses.append((FORMULAS[build]({**wide, name: moved}) * wide["dy"]).sum())
-        found[at] = (losses[0] - losses[1]) / (2 * by)
-    return found
-
-
 @pytest.mark.parametrize("build", [attended, attended_after_rotation])
 @pytest.mark.parametrize("scale", [0.3, 2.0])
 def test_gradients_agree_with_finite_differences(build: Build, scale: float) -> None:
     data = drawn(scale)
     for name, found in gradients(build, [q, k, v], data).items():
-        wanted = differences(build, name, data)
+        wanted = slopes(FORMULAS[build], name, data)
         assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max(), name
 
 
 def test_gradients_that_meet_in_one_value_are_summed() -> None:
     data = drawn()
-    found, wanted = gradients(attended_to_itself, [q], data)["q"], differences(attended_to_itself, "q", data)
+    found, wanted = gradients(attended_to_itself, [q], data)["q"], slopes(FORMULAS[attended_to_itself], "q", data)
     assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import imagined_device
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from engine_runs import Array
 from made_models import MadeModel
 from op_runs import given
+from slopes import Formula, slopes
 
 from tritmark.engine.compile import Compiler
 from tritmark.engine.errors import PlanError
@@ -31,7 +32,6 @@ IDS = np.array([6, 6, 3, 0, 3, 900, 3, 1], np.uint32)
 SEEN = np.minimum(IDS[ROW.position : ROW.position + COUNT], V - 1)
 
 ids, table, weight, x = given("ids", len(IDS), dtype="u32"), given("table", V, E), given("weight", E), given("x", M, E)
-Data = Mapping[str, Array]
 
 
 def embedded(graph: Graph) -> Value:
@@ -52,7 +52,7 @@ def norm64(x: Array, weight: Array) -> Array:
     return x / np.sqrt((x * x).mean(axis=1, keepdims=True) + EPS) * weight
 
 
-FORMULAS: dict[Callable[[Graph], Value], Callable[[Data], Array]] = {
+FORMULAS: dict[Callable[[Graph], Value], Formula] = {
     embedded: lambda a: a["table"][SEEN],
     normed: lambda a: norm64(a["x"][:COUNT], a["weight"]),
     tied: lambda a: norm64(a["table"][SEEN], a["weight"]) @ a["table"].T,
@@ -63,20 +63,6 @@ def data_for(width: int) -> dict[str, Array]:
     random = np.random.default_rng(3)
     arrays = {v.id: random.normal(size=v.shape).astype(np.float32) for v in (table, weight, x)}
     return {**arrays, "dy": random.normal(size=(M, width)).astype(np.float32)}
-
-
-def slopes(build: Callable[[Graph], Value], name: str, data: Data, by: float = 1e-5) -> Array:
-    """Central differences of sum(dy * y) in float64 by each element of ``name``."""
-    wide = {key: array.astype(np.float64) for key, array in data.items()}
-    found = np.zeros(wide[name].shape)
-    for at in np.ndindex(found.shape):
-        losses = []
-        for move in (by, -by):
-            moved = wide[name].copy()
-            moved[at] += move
-            losses.append((FORMULAS[build]({**wide, name: moved}) * wide["dy"][:COUNT]).sum())
-        found[at] = (losses[0] - losses[1]) / (2 * by)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -92,7 +78,7 @@ def test_gradients_are_slopes(build: Callable[[Graph], Value], names: list[str])
     reference = Reference({"op": graph}, {**data, "ids": IDS})
     reference.play([ROW, ROW])
     for name in names:
-        wanted = slopes(build, name, data)
+        wanted = slopes(FORMULAS[build], name, data)
         assert np.allclose(reference.arrays[f"d{name}"] / 2, wanted, rtol=1e-4, atol=1e-5), name
 
 
