@@ -7,12 +7,13 @@ that decides the adapter's bytes is in ``settings``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tritmark.devices.base import Bundle, Device
+from tritmark.devices.base import Bundle, Device, Session
 from tritmark.engine import inference
 from tritmark.engine.corpus.named import named_documents
 from tritmark.engine.data.dataset import Dataset, Shape
@@ -22,7 +23,9 @@ from tritmark.engine.models.config import read_config
 from tritmark.engine.models.lora import Lora, lora_parameters
 from tritmark.engine.tokenizers import load_tokenizer
 from tritmark.engine.training import Optimiser, compile_lora
+from tritmark.engine.volumes import Volume
 
+from .checkpoint import Checkpoint
 from .course import planned, read, settings_of_data
 from .inquire import own_format
 from .lesson import Keeping, Lesson, Outcome, Watch, unprobed
@@ -75,18 +78,23 @@ def finetune(device: Device, request: Request, watch: Watch, stops: Callable[[],
     resumed = keeping.resumed(settings) if request.resume else None
     parameters = lora_parameters(request.lora, read_config(model, request.activation))
     request.out.parent.mkdir(parents=True, exist_ok=True)
-    with device.session() as session:
-        fmt = inference.parse_format(request.format or own_format(model))
-        compiled = compile_lora(
-            model, fmt, request.lora, dataset.batches, course, session.caps, optimiser=request.optimiser,
-            activation=request.activation, fine=request.fine, recomputed=request.recomputed,
-            resumed=resumed.sha256 if resumed else None,
-        )  # fmt: skip
-        files = {"state": str(resumed.path)} if resumed else {}
-        session.load(Bundle(plan=unprobed(compiled.plan), model=request.model, format=str(fmt), files=files))
-        lesson = Lesson(keeping, dataset, course, settings, compiled.rows, parameters.elements, session, watch)
-        lesson.play(resumed, stops)
-        weights = lesson.weights()
+    fmt = inference.parse_format(request.format or own_format(model))
+
+    @contextmanager
+    def opened(volume: Volume, state: Checkpoint | None) -> Iterator[Session]:
+        with device.session() as session:
+            compiled = compile_lora(
+                model, fmt, request.lora, dataset.batches, course, session.caps, optimiser=request.optimiser,
+                activation=request.activation, fine=request.fine, recomputed=request.recomputed,
+                resumed=state.sha256 if state else None, volume=volume,
+            )  # fmt: skip
+            files = {"state": str(state.path)} if state else {}
+            session.load(Bundle(plan=unprobed(compiled.plan), model=request.model, format=str(fmt), files=files))
+            yield session
+
+    rows = tuple(course.rows(dataset.batches, request.optimiser))
+    lesson = Lesson(keeping, dataset, course, settings, rows, parameters.elements, opened, watch)
+    weights = lesson.play(resumed, stops)
     about = {"general.name": f"{model.name} LoRA", "tritmark.training": json.dumps(settings, sort_keys=True)}
     tensors = parameters.arrays(weights)
     return lesson.outcome(write_adapter(request.out, model, request.lora.alpha, tensors, about))

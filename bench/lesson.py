@@ -7,6 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -20,6 +21,7 @@ from tritmark.engine.errors import EngineError, TrainingError
 from tritmark.engine.plan import Plan
 from tritmark.engine.steps import StepRow
 from tritmark.engine.training import Course, slot_of, step_rows
+from tritmark.engine.volumes import Volume, volumes
 
 from . import checkpoint
 from .checkpoint import Checkpoint
@@ -27,6 +29,8 @@ from .inquire import read
 from .metrics import Metrics
 
 F32 = npt.NDArray[np.float32]
+Opening = Callable[[Volume, Checkpoint | None], AbstractContextManager[Session]]  # from a state, or from nothing
+VOLUME_TOKENS = 1 << 22  # 64 MiB of data on the device at a time
 STATE = ("parameters", "moments.1", "moments.2", "losses", "norms", "held_out")
 
 
@@ -96,7 +100,9 @@ def unprobed(plan: Plan) -> Plan:
 
 
 class Lesson:
-    """A loaded run and what was seen of it. ``elements``: how many numbers are learnt."""
+    """A run and what was seen of it. ``elements``: how many numbers are learnt. ``learnt``: they, at the best
+    evaluation where the run may end early, else at the end.
+    """
 
     UNTOLD: ClassVar[Mapping[str, Any]] = {"before": None, "best": None, "worse": 0}  # held-out losses of no run yet
 
@@ -108,28 +114,59 @@ class Lesson:
         settings: Mapping[str, Any],
         rows: Sequence[StepRow],
         elements: int,
-        session: Session,
+        opened: Opening,
         watch: Watch,
     ) -> None:
         self.keeping, self.dataset, self.course, self.settings = keeping, dataset, course, settings
-        self.rows, self.elements, self.session, self.watch = rows, elements, session, watch
+        self.rows, self.elements, self.opened, self.watch = rows, elements, opened, watch
         self.opening, self.steps = step_rows(rows)
+        self.session: Session
+        self.volume: Volume
         self.metrics_path = keeping.out.with_suffix(".metrics.jsonl")
         self.memory: dict[str, Any] = dict(self.UNTOLD)
         self.best: F32 | None = None  # parameters at the best of them, where the run may end early
         self.done = 0
 
-    def play(self, resumed: Checkpoint | None, stops: Callable[[], bool]) -> None:
+    def play(self, resumed: Checkpoint | None, stops: Callable[[], bool]) -> F32:
+        """Play the run, or what is left of it, and return what was learnt."""
         self.done = resumed.step if resumed else 0
         self.metrics = Metrics(self.metrics_path, self.done)
         if resumed:
             self._remember(resumed)
-        else:
-            finished(self.session.play(0, 1))
+        state, remaining = resumed, self._remaining()
+        for self.volume in remaining:
+            with self.opened(self.volume, state) as self.session:
+                if self.volume is remaining[0]:
+                    self._begin(fresh=resumed is None)
+                self._play_volume(stops)
+                if self.volume is remaining[-1] or self._has_learnt():
+                    break
+                state = checkpoint.read(self._save())
+        self.metrics.draw()
+        return self.learnt
+
+    def _remaining(self) -> list[Volume]:
+        """The volumes that are not done, or the last: what was learnt is read from it."""
+        found = volumes(self.rows, self.dataset.batches.size, VOLUME_TOKENS)
+        reached = self.steps[self.done].start if self.done < len(self.steps) else len(self.rows)
+        return [volume for volume in found if volume.rows.stop > reached] or found[-1:]
+
+    def _begin(self, fresh: bool) -> None:
+        if fresh:
+            self._play(range(1))
         if self.done == 0:
             self._open()
         self.watch.begun(self.dataset, self.done, len(self.steps))
-        while self.done < len(self.steps) and not self._has_learnt():
+
+    def _play(self, rows: range) -> None:
+        """Play these rows of the run, which the loaded volume holds."""
+        first = self.volume.rows.start
+        finished(self.session.play(rows.start - first, rows.stop - first))
+
+    def _play_volume(self, stops: Callable[[], bool]) -> None:
+        """Its steps that are not done, unless the run ends before."""
+        last = self.volume.rows.stop
+        while self.done < len(self.steps) and self.steps[self.done].start < last and not self._has_learnt():
             line = self._step(self.done + 1)
             self.done += 1
             self.metrics.add(line)
@@ -139,14 +176,14 @@ class Lesson:
                 raise TrainingError(f"stopped after step {self.done}; go on with --resume (from {path})")
             if self.keeping.checkpoint_steps and self.done % self.keeping.checkpoint_steps == 0:
                 self._save_if_possible()
-        self.metrics.draw()
+        self.learnt = self._state("parameters") if self.best is None else self.best
 
     def _step(self, step: int) -> dict[str, Any]:
         """Play an optimiser step and the evaluation after it; the line that tells of them."""
         rows = self.steps[step - 1]
         started = time.perf_counter_ns()
         update = next(at for at in rows if self.rows[at].program == "update")
-        finished(self.session.play(rows.start, update + 1))
+        self._play(range(rows.start, update + 1))
         wall_ns = time.perf_counter_ns() - started
         micro = [self.rows[at].draw for at in rows if self.rows[at].program == "train"]
         loss = float(self._log("losses", micro).astype(np.float64).sum())
@@ -161,7 +198,7 @@ class Lesson:
             "tps": tokens * 1e9 / wall_ns,
         }  # fmt: skip
         if update + 1 < rows.stop:
-            finished(self.session.play(update + 1, rows.stop))
+            self._play(range(update + 1, rows.stop))
             line["held_out_loss"] = self._evaluated(rows)
         return line
 
@@ -179,7 +216,7 @@ class Lesson:
     def _open(self) -> None:
         """Evaluate what was not learnt yet."""
         if len(self.opening) > 1:
-            finished(self.session.play(1, self.opening.stop))
+            self._play(range(1, self.opening.stop))
             self.memory["before"] = self._evaluated(self.opening)
             self.metrics.add({"step": 0, "held_out_loss": self.memory["before"]})
 
@@ -230,13 +267,9 @@ class Lesson:
         except (EngineError, OSError) as error:
             self.watch.warn(f"no checkpoint of step {self.done}: {error}")
 
-    def weights(self) -> F32:
-        """What was learnt: at the best evaluation where the run may end early, else at the end."""
-        return self._state("parameters") if self.best is None else self.best
-
     @property
     def held_out_after(self) -> float | None:
-        """The held-out loss of ``weights``."""
+        """The held-out loss of what was learnt."""
         if self._may_end_early:
             return self.memory["best"]
         return self.metrics.held_out[-1][1] if self.metrics.held_out else None

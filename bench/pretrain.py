@@ -7,14 +7,15 @@ file: the language reference and docstrings that every Python carries.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tritmark.devices.base import Bundle, Device
+from tritmark.devices.base import Bundle, Device, Session
 from tritmark.engine.corpus.named import named_documents
 from tritmark.engine.corpus.shipped import tokenizer_metadata
 from tritmark.engine.data.dataset import Dataset, Shape
@@ -33,9 +34,11 @@ from tritmark.engine.pretraining import BETA2, compile_pretraining
 from tritmark.engine.tokenizers import load_tokenizer
 from tritmark.engine.tokenizers.train import train_byte_pairs
 from tritmark.engine.training import Optimiser
+from tritmark.engine.volumes import Volume
 
 from . import checkpoint
 from .case import CaseError
+from .checkpoint import Checkpoint
 from .course import planned, read, settings_of_data
 from .lesson import Keeping, Lesson, Outcome, Watch, unprobed
 
@@ -94,29 +97,35 @@ def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[],
     resumed = keeping.resumed(settings) if request.resume else None
     if begun and resumed is None:
         resumed = _first_state(keeping, settings, parameters, begun)
-    with device.session() as session:
-        compiled = compile_pretraining(
-            config, made.batches, course, session.caps, seed=request.shape.seed, dropout=request.dropout,
-            optimiser=Optimiser(beta2=BETA2, clip=request.clip), **_kept(resumed),
-        )  # fmt: skip
-        files = {"state": str(resumed.path)} if resumed else {}
-        session.load(Bundle(plan=unprobed(compiled.plan), model=BLANK, format="tq2_0", files=files))
-        lesson = Lesson(keeping, made, course, settings, compiled.rows, parameters.elements, session, watch)
-        lesson.play(resumed, stops)
-        arrays = parameters.arrays(lesson.weights())
+    optimiser = Optimiser(beta2=BETA2, clip=request.clip)
+
+    @contextmanager
+    def opened(volume: Volume, state: Checkpoint | None) -> Iterator[Session]:
+        with device.session() as session:
+            compiled = compile_pretraining(
+                config, made.batches, course, session.caps, seed=request.shape.seed, dropout=request.dropout,
+                optimiser=optimiser, volume=volume, **_kept(state),
+            )  # fmt: skip
+            files = {"state": str(state.path)} if state else {}
+            session.load(Bundle(plan=unprobed(compiled.plan), model=BLANK, format="tq2_0", files=files))
+            yield session
+
+    rows = tuple(course.rows(made.batches, optimiser))
+    lesson = Lesson(keeping, made, course, settings, rows, parameters.elements, opened, watch)
+    arrays = parameters.arrays(lesson.play(resumed, stops))
     about = {**_metadata(config), **tokens, "tritmark.training": json.dumps(settings, sort_keys=True)}
     model = LearntModel(request.out.stem, about, arrays, ternarized)
     return lesson.outcome(write_gguf(model, request.out, request.type))
 
 
-def _kept(found: checkpoint.Checkpoint | None) -> dict[str, Any]:
+def _kept(found: Checkpoint | None) -> dict[str, Any]:
     """What the compiler is told of a checkpoint; that of step 0 holds nothing but weights."""
     return {} if found is None else {"resumed" if found.step else "begun": found.sha256}
 
 
 def _first_state(
     keeping: Keeping, settings: Mapping[str, Any], parameters: Parameters, model: Model
-) -> checkpoint.Checkpoint:
+) -> Checkpoint:
     """A checkpoint of step 0 with the weights of ``model``, dequantised where it holds them so."""
     weights = np.zeros(parameters.elements, np.float32)
     for name, part in parameters.arrays(weights).items():

@@ -13,6 +13,7 @@ from .ops.quantize import FINE
 from .ops.uniform import Uniform, stream_seed
 from .plan import Caps
 from .training import Course, Learner, MicroBatches, Optimiser, compile_run, slot_of
+from .volumes import Volume
 from .weights import Image
 
 SPREAD = 0.02  # standard deviation of first weights
@@ -32,6 +33,7 @@ def compile_pretraining(
     recomputed: int | None = 0,
     resumed: str | None = None,
     begun: str | None = None,
+    volume: Volume | None = None,
 ) -> Compiled:
     """A run that learns all of a model of shape ``config``; its slots and probes are those of ``compile_lora``.
 
@@ -47,7 +49,7 @@ def compile_pretraining(
     )
     optimiser = optimiser or Optimiser(beta2=BETA2)
     filled = f"{STATE}/" if resumed else slot_of("parameters") if begun else None
-    return compile_run(learner, batches, course, caps, optimiser, recomputed, filled)
+    return compile_run(learner, batches, course, caps, optimiser, recomputed, filled, volume)
 
 
 def _start(name: str, shape: tuple[int, ...], seed: int) -> Op:

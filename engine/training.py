@@ -35,6 +35,7 @@ from .weights import Image
 
 if TYPE_CHECKING:
     from .schedule import Schedule
+    from .volumes import Volume
 
 U32 = npt.NDArray[np.uint32]
 UNLABELLED = 0xFFFFFFFF
@@ -135,6 +136,7 @@ def compile_lora(
     fine: bool = False,
     recomputed: int | None = None,
     resumed: str | None = None,
+    volume: Volume | None = None,
 ) -> Compiled:
     """A fine-tuning run; probes "adapter" and "losses" (of each micro-batch).
 
@@ -143,7 +145,7 @@ def compile_lora(
     ``fine``: activations of 22 bits instead of int8. ``recomputed``: layers, from the first on, that keep only their
     input and are computed again on the way back; all but the last, whose values are wanted at once, unless told
     otherwise. ``resumed``: SHA-256 of the file with the prefix "state" that these slots are filled from; the steps
-    before it need not be played.
+    before it need not be played. ``volume``: only this part of the run, with its own data.
     """
     config = read_config(model, activation)
     longest = batches.longest
@@ -160,7 +162,7 @@ def compile_lora(
         },
     )
     return compile_run(
-        learner, batches, course, caps, optimiser or Optimiser(), recomputed, f"{STATE}/" if resumed else None
+        learner, batches, course, caps, optimiser or Optimiser(), recomputed, f"{STATE}/" if resumed else None, volume
     )
 
 
@@ -184,10 +186,13 @@ def compile_run(
     optimiser: Optimiser,
     recomputed: int | None,
     filled: str | None,
+    volume: Volume | None = None,
 ) -> Compiled:
-    """The Plan of a run of ``learner``. ``filled``: how slots begin that a file fills: all of the state, or a part."""
+    """The Plan of a run of ``learner``, or of a volume of it. ``filled``: how slots begin that a file fills: all of the
+    state, or a part.
+    """
     _check(batches, learner.trainable.config)
-    return _Run(learner, batches, course, caps, optimiser, recomputed, filled).compiled()
+    return _Run(learner, batches, course, caps, optimiser, recomputed, filled, volume).compiled()
 
 
 class _Run:
@@ -202,20 +207,24 @@ class _Run:
         optimiser: Optimiser,
         recomputed: int | None,
         filled: str | None,
+        volume: Volume | None,
     ) -> None:
         self.learner, self.trainable, self.parameters = learner, learner.trainable, learner.parameters
         self.config = self.trainable.config
         self.batches, self.caps, self.optimiser, self.filled = batches, caps, optimiser, filled
         self.recomputed = self.config.layers - 1 if recomputed is None else recomputed
-        self.rows = tuple(course.rows(batches, optimiser))
-        count = batches.tokens.size
+        rows = tuple(course.rows(batches, optimiser))
+        self.rows = volume.played(rows, batches.size) if volume else rows
+        self.programs = tuple(dict.fromkeys(row.program for row in rows))  # a volume has all the state, used or not
+        held = volume.batches(batches) if volume else batches
+        count = held.tokens.size
         self.data = Batches(
-            _input("tokens", batches.tokens, (count,)),
-            _input("labels", batches.labels, (count,)),
-            _input("spans", batches.spans, (count, 2)),
+            _input("tokens", held.tokens, (count,)),
+            _input("labels", held.labels, (count,)),
+            _input("spans", held.spans, (count, 2)),
         )
         self.losses, self.norms, self.held_out = (
-            Value(f"{STATE}/{name}", (max(1, sum(row.program == program for row in self.rows)),), role="output")
+            Value(f"{STATE}/{name}", (max(1, sum(row.program == program for row in rows)),), role="output")
             for name, program in (("losses", "train"), ("norms", "update"), ("held_out", "evaluate"))
         )
 
@@ -250,8 +259,7 @@ class _Run:
             graph.add(AdamW(o.beta1, o.beta2, o.eps, decays), [*group, norm], "adamw" if decays else "adamw.vectors")
 
     def compiled(self) -> Compiled:
-        names = list(dict.fromkeys(row.program for row in self.rows))
-        graphs = {name: self.graph(name) for name in names}
+        graphs = {name: self.graph(name) for name in self.programs}
         compiler = Compiler(self.caps, self.learner.image, filled=self.filled)
         programs = {name: compiler.program(graph) for name, graph in graphs.items()}
         probes = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ import pytest
 from command_runs import last, tritmark
 from training_runs import course, random_batches, spot
 
+from tritmark.bench import lesson
+from tritmark.bench import pretrain as pretraining
+from tritmark.bench.cli import app
+from tritmark.devices.registry import open_device
+from tritmark.engine.errors import TrainingError
 from tritmark.engine.formats.blank import BlankModel
 from tritmark.engine.formats.model import open_model
 from tritmark.engine.formats.resident import weight_row_scales
@@ -22,6 +28,7 @@ from tritmark.engine.ops.ternarize import ternarized
 from tritmark.engine.players.wgpu_player import load
 from tritmark.engine.pretraining import compile_pretraining
 from tritmark.engine.training import slot_of
+from tritmark.engine.volumes import Volume, volumes
 
 pytestmark = pytest.mark.usefixtures("gpu")
 CONFIG = Config("bitnet", 64, 96, 2, 4, 2, 70, 64, 1e-5, 10000.0, 1.0, "silu", True)
@@ -116,3 +123,28 @@ def test_shapes_that_cannot_be_are_refused_in_one_line(
     ended = subprocess.run([sys.executable, "-m", "tritmark.bench.cli", *command], capture_output=True, text=True)
     assert ended.returncode in (1, 2) and says in ended.stderr and ended.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+class Unwatched:
+    def begun(self, *_: Any) -> None: ...
+    def step(self, *_: Any) -> None: ...
+    def warn(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+def test_data_larger_than_a_device_should_hold_give_the_same_model_also_after_a_stop(
+    made: dict[str, Any], text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[pretraining.Request] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(pretraining, "pretrain", lambda device, request, *rest: asked.append(request))
+        arguments = ("--data", text, "--out", tmp_path / "model.gguf", *SHAPE, "--learning-rate", "0.01")
+        app(["pretrain", *map(str, arguments)], standalone_mode=False)
+    cut: list[Volume] = []
+    monkeypatch.setattr(lesson, "VOLUME_TOKENS", 8 * 64)
+    monkeypatch.setattr(lesson, "volumes", lambda *run: cut.extend(volumes(*run)) or volumes(*run))
+    stops = iter([False] * 8 + [True])
+    with pytest.raises(TrainingError, match="stopped after step 9"):
+        pretraining.pretrain(open_device("host"), asked[0], Unwatched(), lambda: next(stops))
+    ended = pretraining.pretrain(open_device("host"), replace(asked[0], resume=True), Unwatched())
+    assert len(cut) > 2 and ended.sha256 == made["sha256"] and ended.held_out_after == made["held_out_after"]
