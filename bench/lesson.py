@@ -130,7 +130,6 @@ class Lesson:
     def play(self, resumed: Checkpoint | None, stops: Callable[[], bool]) -> F32:
         """Play the run, or what is left of it, and return what was learnt."""
         self.done = resumed.step if resumed else 0
-        self.metrics = Metrics(self.metrics_path, self.done)
         if resumed:
             self._remember(resumed)
         state, remaining = resumed, self._remaining()
@@ -152,6 +151,8 @@ class Lesson:
         return [volume for volume in found if volume.rows.stop > reached] or found[-1:]
 
     def _begin(self, fresh: bool) -> None:
+        """What comes before the first step, once a player has taken the run."""
+        self.metrics = Metrics(self.metrics_path, self.done)
         if fresh:
             self._play(range(1))
         if self.done == 0:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -95,8 +96,6 @@ def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[],
     parameters = latent_parameters(config)
     request.out.parent.mkdir(parents=True, exist_ok=True)
     resumed = keeping.resumed(settings) if request.resume else None
-    if begun and resumed is None:
-        resumed = _first_state(keeping, settings, parameters, begun)
     optimiser = Optimiser(beta2=BETA2, clip=request.clip)
 
     @contextmanager
@@ -112,7 +111,8 @@ def pretrain(device: Device, request: Request, watch: Watch, stops: Callable[[],
 
     rows = tuple(course.rows(made.batches, optimiser))
     lesson = Lesson(keeping, made, course, settings, rows, parameters.elements, opened, watch)
-    arrays = parameters.arrays(lesson.play(resumed, stops))
+    with _first_state(request.out.parent, parameters, None if resumed else begun) as first:
+        arrays = parameters.arrays(lesson.play(resumed or first, stops))
     about = {**_metadata(config), **tokens, "tritmark.training": json.dumps(settings, sort_keys=True)}
     model = LearntModel(request.out.stem, about, arrays, ternarized)
     return lesson.outcome(write_gguf(model, request.out, request.type))
@@ -123,16 +123,21 @@ def _kept(found: Checkpoint | None) -> dict[str, Any]:
     return {} if found is None else {"resumed" if found.step else "begun": found.sha256}
 
 
-def _first_state(
-    keeping: Keeping, settings: Mapping[str, Any], parameters: Parameters, model: Model
-) -> Checkpoint:
-    """A checkpoint of step 0 with the weights of ``model``, dequantised where it holds them so."""
+@contextmanager
+def _first_state(folder: Path, parameters: Parameters, model: Model | None) -> Iterator[Checkpoint | None]:
+    """A checkpoint of step 0 with the weights of ``model``, dequantised where it holds them so; in ``folder`` for as
+    long as it is needed.
+    """
+    if model is None:
+        yield None
+        return
     weights = np.zeros(parameters.elements, np.float32)
     for name, part in parameters.arrays(weights).items():
         info = tensor_info(model, name)
         scale = resident.outer_scale(model, name)
         part[...] = (dense(model.packed(name), info.type, info.cols) * scale).reshape(part.shape)
-    return checkpoint.read(checkpoint.save(keeping.checkpoints, 0, settings, {"parameters": weights}, Lesson.UNTOLD))
+    with TemporaryDirectory(dir=folder, prefix="start-") as passing:
+        yield checkpoint.read(checkpoint.save(Path(passing), 0, {}, {"parameters": weights}, Lesson.UNTOLD))
 
 
 def _tokenizer(asked: str, documents: Iterable[Document]) -> Mapping[str, Any]:

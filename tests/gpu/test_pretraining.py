@@ -97,6 +97,14 @@ def test_a_model_is_learnt_further_from_where_it_is(made: dict[str, Any], text: 
     ]  # fmt: skip
 
 
+def test_a_device_that_is_not_there_leaves_nothing_of_a_run_from_a_model(
+    made: dict[str, Any], text: Path, tmp_path: Path
+) -> None:
+    arguments = ("--data", text, "--out", tmp_path / "model.gguf", "--start", made["path"], "--context", "32")
+    ended = tritmark("pretrain", *arguments, "--batch", "64", "--device", "host:nonesuch", status=1)
+    assert "nonesuch" in ended.stderr and not list(tmp_path.iterdir())
+
+
 def test_ternary_weights_are_what_the_papers_say() -> None:
     latent = np.random.default_rng(1).normal(0, 0.02, (64, 256)).astype(np.float32)
     trits, scale = ternarized(latent)
