@@ -83,8 +83,8 @@ class Score:
 
 def read_texts(model: Model, data: str) -> list[Text]:
     """The texts of ``data``, a path or what ships by its name (what that holds out), in the model's own tokens."""
-    tokenizer = load_tokenizer(model.metadata)
     documents, apart = named_documents(data)
+    tokenizer = load_tokenizer(model.metadata)
     if apart is None and is_plain(Path(data)):
         ids = tokenizer.encode(documents[0].parts[0][0])
         return [Text(ids=ids, opened=bool(ids) and ids[0] == tokenizer.bos_id)]
