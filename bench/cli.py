@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from .commands import adapt, convert, finetune, machine, model, pretrain, serve
+from .commands import adapt, audit, convert, finetune, machine, model, pretrain, serve
 from .commands.output import TIMEOUT_S, Activation, AsJson, Timeout, emit, listed
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _print_tables(records: list[Record]) -> None:
 
 COMMANDS = (
     model.plan, model.logits, model.generate, serve.serve, machine.devices, machine.probe, machine.doctor,
-    convert.convert, finetune.finetune, pretrain.pretrain, adapt.merge, adapt.perplexity,
+    convert.convert, finetune.finetune, pretrain.pretrain, adapt.merge, adapt.perplexity, audit.audit,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
