@@ -222,5 +222,8 @@ def test_killed_browser_and_tab_are_remembered_with_their_reason(browsing_phone:
     assert "process=com.android.chrome:sandboxed_process0" in told and "reason=3 (LOW_MEMORY)" in told
     os.kill(browsing_phone.browser_pids()[0], signal.SIGKILL)
     wait_until(lambda: shell(browsing_phone, "pidof com.android.chrome") == "", "the browser to be gone")
-    told = shell(browsing_phone, "dumpsys activity exit-info com.android.chrome")
-    assert "process=com.android.chrome reason=2 (SIGNALED) subreason=0 (UNKNOWN) status=9" in told
+    killed = "process=com.android.chrome reason=2 (SIGNALED) subreason=0 (UNKNOWN) status=9"
+    wait_until(
+        lambda: killed in shell(browsing_phone, "dumpsys activity exit-info com.android.chrome"),
+        "the browser's end to be on record",
+    )
