@@ -67,9 +67,9 @@ class Graph:
 
     name: str
     tokens: int
-    learns: bool = False
     nodes: list[Node] = field(default_factory=list)
     made: int = 0
+    learns: bool = False
 
     def add(
         self, op: Op, inputs: Sequence[Value], label: str, outputs: Sequence[Value] | None = None

@@ -20,7 +20,7 @@ from tritmark.results.record import RecordError
 PUBLISHED = Path(__file__).parents[2] / "results" / "published" / "published.csv"
 DEVICES = (("one", "gpu"), ("two", "gpu"), ("three", "gpu"), ("three", "cpu"))
 TOKENS = 41_754
-TABLES = 100  # of each kind
+TABLES = 40  # of each kind
 Fault = Callable[[list[Cell], np.random.Generator], list[Cell]]
 
 
