@@ -100,9 +100,7 @@ def unprobed(plan: Plan) -> Plan:
 
 
 class Lesson:
-    """A run and what was seen of it. ``elements``: how many numbers are learnt. ``learnt``: they, at the best
-    evaluation where the run may end early, else at the end.
-    """
+    """A run and what was seen of it. ``elements``: how many numbers are learnt."""
 
     UNTOLD: ClassVar[Mapping[str, Any]] = {"before": None, "best": None, "worse": 0}  # held-out losses of no run yet
 
@@ -128,21 +126,25 @@ class Lesson:
         self.done = 0
 
     def play(self, resumed: Checkpoint | None, stops: Callable[[], bool]) -> F32:
-        """Play the run, or what is left of it, and return what was learnt."""
+        """Play the run, or what is left of it, and return what was learnt: at the best evaluation where the run may
+        end early, else at the end.
+        """
         self.done = resumed.step if resumed else 0
         if resumed:
             self._remember(resumed)
         state, remaining = resumed, self._remaining()
-        for self.volume in remaining:
-            with self.opened(self.volume, state) as self.session:
-                if self.volume is remaining[0]:
+        for volume in remaining:
+            with self.opened(volume, state) as session:
+                self.volume, self.session = volume, session
+                if volume is remaining[0]:
                     self._begin(fresh=resumed is None)
                 self._play_volume(stops)
-                if self.volume is remaining[-1] or self._has_learnt():
+                if volume is remaining[-1] or self._has_learnt():
+                    learnt = self._state("parameters") if self.best is None else self.best
                     break
                 state = checkpoint.read(self._save())
         self.metrics.draw()
-        return self.learnt
+        return learnt
 
     def _remaining(self) -> list[Volume]:
         """The volumes that are not done, or the last: what was learnt is read from it."""
@@ -177,7 +179,6 @@ class Lesson:
                 raise TrainingError(f"stopped after step {self.done}; go on with --resume (from {path})")
             if self.keeping.checkpoint_steps and self.done % self.keeping.checkpoint_steps == 0:
                 self._save_if_possible()
-        self.learnt = self._state("parameters") if self.best is None else self.best
 
     def _step(self, step: int) -> dict[str, Any]:
         """Play an optimiser step and the evaluation after it; the line that tells of them."""

@@ -35,12 +35,12 @@ def audit(files: Files, as_json: AsJson = False) -> None:
 
 
 def _text(file: Path, figures: int, findings: list[Finding], touched: int) -> str:
-    """The findings by rule, each with the lines of its cells."""
+    """The findings by rule and grade, each with the lines of its cells."""
     lines = [f"{file}: {figures} figures, {len(findings)} findings that touch {touched} of them"]
-    for rule in dict.fromkeys(found.rule for found in findings):
-        of_rule = [found for found in findings if found.rule == rule]
-        lines += ["", f"{rule} ({of_rule[0].grade})"]
-        lines += [f"  {found.arithmetic}  [{_spans([cell.line for cell in found.cells])}]" for found in of_rule]
+    for rule, grade in dict.fromkeys((found.rule, found.grade) for found in findings):
+        alike = [found for found in findings if (found.rule, found.grade) == (rule, grade)]
+        lines += ["", f"{rule} ({grade})"]
+        lines += [f"  {found.arithmetic}  [{_spans([cell.line for cell in found.cells])}]" for found in alike]
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from .cells import Cell, columns
-from .findings import Finding, finding
+from .findings import Finding
 
 SAME = 0.10  # figures of one run that two sources print
 ALSO = {"train_throughput": "epoch_time", "epoch_time": "train_throughput"}  # one cannot be without the other
@@ -25,7 +25,7 @@ def two_values(cells: Sequence[Cell]) -> Iterator[Finding]:
             if one.ok or other.ok:
                 told = " and ".join(f"{_said(cell)} on line {cell.line}" for cell in (one, other))
                 text = f"{one.model} {one.place} {one.metric}: {told}"
-                yield finding("contradiction", "suspect", text, [one, other])
+                yield Finding("contradiction", "suspect", text, [one, other])
 
 
 def ran_and_did_not(cells: Sequence[Cell]) -> Iterator[Finding]:
@@ -35,7 +35,7 @@ def ran_and_did_not(cells: Sequence[Cell]) -> Iterator[Finding]:
         other = found.get((source, *case, ALSO.get(metric, "")))
         if cell.ok and other is not None and not other.ok:
             text = f"{cell.model} {cell.place}: {cell.metric} is {_said(cell)}, {other.metric} is {_said(other)}"
-            yield finding("contradiction", "suspect", text, [cell, other])
+            yield Finding("contradiction", "suspect", text, [cell, other])
 
 
 def larger_ran(cells: Sequence[Cell]) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def larger_ran(cells: Sequence[Cell]) -> Iterator[Finding]:
         larger = [other for other in ran.get(cell.column, ()) if other.parameters > cell.parameters]
         if cell.status == "oom" and larger:
             text = f"{cell.model} {cell.place}: {cell.metric} is oom, and {larger[0].model} ran"
-            yield finding("contradiction", "suspect", text, [cell, larger[0]])
+            yield Finding("contradiction", "suspect", text, [cell, larger[0]])
 
 
 def _said(cell: Cell) -> str:

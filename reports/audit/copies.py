@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from .cells import Cell, by_model, columns
-from .findings import Finding, finding
+from .findings import Finding
 
 EQUAL_LEAST = 4  # models in two columns, all of them equal
 FACTORS_LEAST = 5  # models whose factors agree
@@ -22,21 +22,18 @@ def equal_columns(cells: Sequence[Cell]) -> Iterator[Finding]:
         pairs = _paired(one, other)
         if len(pairs) >= EQUAL_LEAST and all(a.value == b.value for a, b in pairs):
             text = f"{one[0].place} and {other[0].place} are equal for all {len(pairs)} models"
-            yield finding("identical columns", "not independent", text, [cell for pair in pairs for cell in pair])
+            yield Finding("identical columns", "not independent", text, [cell for pair in pairs for cell in pair])
 
 
 def one_factor(cells: Sequence[Cell]) -> Iterator[Finding]:
     """Two devices on which the ratio of two formats is the same for every model, within what rounding allows."""
-    found = columns(cells)
-    for key, column in found.items():
-        for other_key, other in found.items():
-            if key[:3] != other_key[:3] or key[4:] != other_key[4:] or not key[3] < other_key[3]:
-                continue
-            for rival_key, rival in found.items():
-                rival_other = found.get((*rival_key[:3], other_key[3], *rival_key[4:]))
-                if rival_other is None or rival_key[:4] != key[:4] or not key[4:] < rival_key[4:]:
-                    continue
-                yield from _same_factors((column, other), (rival, rival_other))
+    tables: dict[tuple[str, ...], dict[str, list[Cell]]] = {}  # a table's figures of one device, by format
+    for (source, table, metric, format, *place), column in columns(cells).items():
+        tables.setdefault((source, table, metric, *place), {})[format] = column
+    for (key, here), (other_key, there) in combinations(tables.items(), 2):
+        if key[:3] == other_key[:3]:
+            for one, other in combinations(sorted(here.keys() & there.keys()), 2):
+                yield from _same_factors((here[one], here[other]), (there[one], there[other]))
 
 
 def _same_factors(one: tuple[list[Cell], list[Cell]], other: tuple[list[Cell], list[Cell]]) -> Iterator[Finding]:
@@ -48,7 +45,7 @@ def _same_factors(one: tuple[list[Cell], list[Cell]], other: tuple[list[Cell], l
     (a, b), c = (here[models[0]][0], here[models[0]][1]), there[models[0]][0]
     text = (f"{a.format} / {b.format} is {ratios} for {', '.join(models)} both on {a.device} {a.processor}"
             f" and on {c.device} {c.processor}, within rounding")  # fmt: skip
-    yield finding(
+    yield Finding(
         "one factor", "not independent", text,
         [cell for model in models for pair in (here[model], there[model]) for cell in pair],
     )  # fmt: skip

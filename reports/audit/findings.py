@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .cells import Cell
-
-GRADES = ("suspect", "not independent", "impossible")
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Finding:
     rule: str
     grade: str
     arithmetic: str
-    cells: tuple[Cell, ...]
+    cells: Sequence[Cell]
 
     def to_json(self) -> dict[str, Any]:
         named = ("line", "source", "table", "model", "format", "device", "processor", "metric", "unit", "status")
@@ -28,6 +26,3 @@ class Finding:
                 for cell in self.cells]  # fmt: skip
         return {"rule": self.rule, "grade": self.grade, "arithmetic": self.arithmetic, "cells": told}
 
-
-def finding(rule: str, grade: str, arithmetic: str, cells: Iterable[Cell]) -> Finding:
-    return Finding(rule, grade, arithmetic, tuple(cells))

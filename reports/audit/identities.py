@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .cells import Cell
-from .findings import Finding, finding
+from .findings import Finding
 
 AGREE = 0.05  # of the tokens, for what is one number
 DISAGREE = 0.10
@@ -25,7 +25,7 @@ def tokens_of_an_epoch(cells: Sequence[Cell]) -> Iterator[Finding]:
             of_place = [(a, b) for a, b in wrong if a.place == place]
             products = ", ".join(f"{a.model} {a.value * b.value:,.0f}" for a, b in of_place)
             text = f"{place}: tok/s x s = {products} tokens, where other columns agree on {tokens:,.0f}"
-            yield finding("throughput x time", "suspect", text, [cell for pair in of_place for cell in pair])
+            yield Finding("throughput x time", "suspect", text, [cell for pair in of_place for cell in pair])
 
 
 def _pairs(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:

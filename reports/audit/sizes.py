@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from .cells import Cell, columns
-from .findings import Finding, finding
+from .findings import Finding
 
 FALLS = ("decode", "decode_peak", "decode_low", "prefill", "train_throughput")  # as the model grows
 GROWS = ("epoch_time", "vram_peak", "ttft", "load_time")
@@ -20,7 +20,7 @@ ODD = 8.0  # this far from its neighbours, a figure asks for an explanation
 def out_of_order(cells: Sequence[Cell]) -> Iterator[Finding]:
     """A larger model that is faster, or smaller in memory, than the one before it."""
     for column in columns(cells).values():
-        if column[0].metric not in (*FALLS, *GROWS) or not column[0].device + column[0].format:
+        if column[0].metric not in (*FALLS, *GROWS):
             continue
         falls = column[0].metric in FALLS
         for small, large in pairwise(column):
@@ -28,7 +28,7 @@ def out_of_order(cells: Sequence[Cell]) -> Iterator[Finding]:
             if large.parameters > 1.2 * small.parameters and ratio > 1 + NOISE:
                 text = (f"{small.place}: {small.model} {small.value:g} {small.unit}, {large.model} {large.value:g}"
                         f" {large.unit}: {small.metric} should {'fall' if falls else 'grow'} with size")  # fmt: skip
-                yield finding("size order", "suspect", text, [small, large])
+                yield Finding("size order", "suspect", text, [small, large])
 
 
 def wrong_units(cells: Sequence[Cell]) -> Iterator[Finding]:
@@ -39,9 +39,9 @@ def wrong_units(cells: Sequence[Cell]) -> Iterator[Finding]:
         if cell.unit != first.unit:
             here, there = (unit or "no unit" for unit in (cell.unit, first.unit))
             text = f"{cell.metric} is in {here} on line {cell.line} and in {there} on line {first.line}"
-            yield finding("units", "suspect", text, [first, cell])
+            yield Finding("units", "suspect", text, [first, cell])
         if cell.ok and (not math.isfinite(cell.value) or cell.value < 0 or (cell.unit == "%" and cell.value > 100)):
-            yield finding("units", "impossible", f"{cell.metric} of {cell.value:g} {cell.unit}", [cell])
+            yield Finding("units", "impossible", f"{cell.metric} of {cell.value:g} {cell.unit}", [cell])
     for column in columns(cells).values():
         yield from _slips(column)
 
@@ -56,7 +56,7 @@ def _slips(column: Sequence[Cell]) -> Iterator[Finding]:
         if max(off, 1 / off) > ODD and slip:
             text = (f"{cell.place} {cell.model}: {cell.value:g} {cell.unit} is about {slip:g} times"
                     f" {'more' if off > 1 else 'less'} than its neighbours lead one to expect")  # fmt: skip
-            yield finding("units", "suspect", text, [cell])
+            yield Finding("units", "suspect", text, [cell])
 
 
 def _expected(column: Sequence[Cell], at: int) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .cells import Cell
-from .findings import Finding, finding
+from .findings import Finding
 
 BITS = {"TQ1_0": 1.6875, "TQ2_0": 2.0625}  # a weight, scales included: blocks of 256 in 54 and 66 bytes
 VOCABULARY = 32_000
@@ -41,7 +41,7 @@ def below_its_own_weights(cells: Sequence[Cell]) -> Iterator[Finding]:
             if cell.value < ternary + embedding:
                 text = (f"{cell.model} {cell.format}: a peak of {cell.value:,.0f} MiB is less than {ternary:,.0f} MiB"
                         f" of ternary weights and {embedding:,.0f} MiB of F16 embedding")  # fmt: skip
-                yield finding("byte bound", "impossible", text, [cell])
+                yield Finding("byte bound", "impossible", text, [cell])
 
 
 def apart_by_more_than_weights(cells: Sequence[Cell]) -> Iterator[Finding]:
@@ -55,4 +55,4 @@ def apart_by_more_than_weights(cells: Sequence[Cell]) -> Iterator[Finding]:
         ratio = large.value / small.value
         if not 1 - TOLERANCE <= ratio <= most * (1 + TOLERANCE):
             text = f"{model}: TQ2_0 / TQ1_0 is {ratio:.2f}; the formats differ in nothing but weights, 1 to {most:.3f}"
-            yield finding("byte ratio", "suspect", text, [small, large])
+            yield Finding("byte ratio", "suspect", text, [small, large])
