@@ -15,9 +15,18 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-SCHEMA = 3
-KINDS = ("measured", "predicted")
-STATUSES = ("ok", "failed")
+SCHEMA = 4
+KINDS = ("measured", "predicted", "published")
+STATUSES = ("ok", "failed", "fallback")  # fallback: another processor than the one asked for did the work
+GRADES = (
+    "measured",  # by this project, with every sample
+    "imported",  # from another tool's file of results
+    "published",  # a figure that somebody printed
+    "suspect",  # a printed figure that contradicts another one, or itself
+    "not independent",  # made from other figures
+    "impossible",  # against arithmetic
+    "predicted",
+)
 
 
 class RecordError(Exception):
@@ -46,6 +55,11 @@ class Record:
     format: str
     workload: str
     device: str
+    grade: str = "measured"  # of GRADES: what the numbers are worth as evidence
+    grade_reasons: tuple[str, ...] = ()
+    session: int = 1  # which of the case's fresh processes, each after a rest
+    figure: Mapping[str, Any] | None = None  # of kind "published": metric, value, unit, source, table, line, note
+    shape: Mapping[str, int] | None = None  # of the model: layers, hidden, ternary_weights, ...
     model_sha256: str | None = None
     plan_hash: str | None = None
     shader_hash: str | None = None
@@ -69,6 +83,8 @@ class Record:
     token_timing: str | None = None  # of token_ns: "step" (GPU timestamps) or "wall" (a play a step)
     encode_ns: tuple[int, ...] = ()  # one a sample: the player's own work in it, encoding and submitting
     dispatches: int | None = None  # launches in the timed region of one sample
+    kernels: tuple[Mapping[str, Any], ...] = ()  # profile of one step: label, count, time_ns, bytes, operations
+    gauge: Mapping[str, float] | None = None  # of the device: copy_bytes_per_s, dispatch_ns
     load_ns: Mapping[str, tuple[int, ...]] | None = None  # "cold" and "warm": weights from file to GPU
     compile_ns: Mapping[str, tuple[int, ...]] | None = None  # "cold" and "warm": all pipelines
     ledger: Mapping[str, int] | None = None  # live GPU buffers by role
@@ -96,10 +112,9 @@ class Record:
         if required:
             raise RecordError(f"record lacks the field {required[0]!r}; was the file edited by hand?")
         record = cls(**{name: _checked(hints[name], value, name) for name, value in data.items()})
-        if record.kind not in KINDS or record.status not in STATUSES:
-            raise RecordError(
-                f"record has kind {record.kind!r} and status {record.status!r}; neither may be anything new"
-            )
+        for name, known in (("kind", KINDS), ("status", STATUSES), ("grade", GRADES)):
+            if getattr(record, name) not in known:
+                raise RecordError(f"record has the {name} {getattr(record, name)!r}; known are {', '.join(known)}")
         return record
 
 
@@ -131,8 +146,18 @@ def upgrade_2_to_3(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "training": None}
 
 
+def upgrade_3_to_4(data: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 held measurements alone, one session of each case."""
+    graded = {"grade": "measured", "grade_reasons": [], "session": 1, "figure": None}
+    return {**data, **graded, "shape": None, "kernels": [], "gauge": None}
+
+
 # n -> function from schema n to schema n + 1
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: upgrade_1_to_2, 2: upgrade_2_to_3}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: upgrade_1_to_2,
+    2: upgrade_2_to_3,
+    3: upgrade_3_to_4,
+}
 
 
 def upgraded(data: Any) -> dict[str, Any]:

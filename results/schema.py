@@ -12,7 +12,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from .record import KINDS, SCHEMA, STATUSES, Record
+from .record import GRADES, KINDS, SCHEMA, STATUSES, Record
 
 PATH = Path(__file__).with_name("record.schema.json")
 NAMES = {str: "string", int: "integer", bool: "boolean", float: "number"}
@@ -21,7 +21,8 @@ NAMES = {str: "string", int: "integer", bool: "boolean", float: "number"}
 def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of one line of a results folder, written by this version."""
     properties = {name: _described(hint) for name, hint in get_type_hints(Record).items()}
-    fixed = {"schema": {"const": SCHEMA}, "kind": {"enum": list(KINDS)}, "status": {"enum": list(STATUSES)}}
+    fixed = {"schema": {"const": SCHEMA}, "kind": {"enum": list(KINDS)}, "status": {"enum": list(STATUSES)},
+             "grade": {"enum": list(GRADES)}}  # fmt: skip
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Tritmark record",

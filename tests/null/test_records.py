@@ -144,3 +144,9 @@ def test_the_schema_names_every_field_and_requires_those_without_a_default() -> 
 
 def test_the_case_key_depends_on_values_and_not_on_their_order() -> None:
     assert case_key({"a": 1, "b": 2}) == case_key({"b": 2, "a": 1}) != case_key({"a": 1, "b": 3})
+
+
+def test_the_third_schema_held_measurements_alone_one_session_each() -> None:
+    old = Record.from_json(json.loads((OLD / "schema3.jsonl").read_text(encoding="utf-8")))
+    assert (old.grade, old.grade_reasons, old.session, old.figure) == ("measured", (), 1, None)
+    assert (old.shape, old.kernels, old.gauge) == (None, (), None) and old.training is not None

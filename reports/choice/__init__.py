@@ -1,0 +1,1 @@
+"""Which format to ship to a device, from evidence: see README.md."""

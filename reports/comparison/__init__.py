@@ -1,0 +1,1 @@
+"""Whether two sets of results differ, by their sessions: see README.md."""

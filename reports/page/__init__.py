@@ -1,0 +1,1 @@
+"""The report as one file that a browser opens: see README.md."""

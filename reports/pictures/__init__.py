@@ -1,0 +1,1 @@
+"""Pictures of records, drawn with matplotlib: see README.md."""
