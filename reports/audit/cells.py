@@ -41,6 +41,11 @@ class Cell:
         return self.status == "ok"
 
     @property
+    def figure(self) -> float | None:
+        """The value, None where there is no finite one."""
+        return self.value if self.ok and math.isfinite(self.value) else None
+
+    @property
     def column(self) -> tuple[str, ...]:
         """What stays the same down a column of models."""
         return self.source, self.table, self.metric, self.format, self.device, self.processor

@@ -22,7 +22,6 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         named = ("line", "source", "table", "model", "format", "device", "processor", "metric", "unit", "status")
-        told = [{name: getattr(cell, name) for name in named} | {"value": cell.value if cell.ok else None}
-                for cell in self.cells]  # fmt: skip
+        told = [{name: getattr(cell, name) for name in named} | {"value": cell.figure} for cell in self.cells]
         return {"rule": self.rule, "grade": self.grade, "arithmetic": self.arithmetic, "cells": told}
 
