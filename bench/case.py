@@ -44,6 +44,7 @@ class Case:
     runner: str = OURS
     repetitions: int = LEAST_REPETITIONS
     options: Mapping[str, Any] = field(default_factory=dict)
+    session: int = 1  # not what is measured, but which time: in a fresh process, after a rest
 
     def axes(self) -> dict[str, Any]:
         """Everything that makes this case another than its neighbours. Our own runner goes without saying: cases had
@@ -62,8 +63,11 @@ class Case:
 
     @property
     def group(self) -> str:
-        """Equal for cases that are interleaved: ours that differ in nothing but the format; others run alone."""
-        return case_key({**self.axes(), "format": None}) if self.runner == OURS else self.key
+        """Equal for cases that are interleaved: ours of one session that differ in nothing but the format; others run
+        alone.
+        """
+        axes = {**self.axes(), "session": self.session}
+        return case_key({**axes, "format": None} if self.runner == OURS else axes)
 
     def __str__(self) -> str:
         options = "".join(f" {name}={value}" for name, value in self.options.items())

@@ -31,6 +31,7 @@ class Rest:
     """Remembers how each device felt when it was first seen, and waits until it feels so again."""
 
     timeout_s: float = TIMEOUT_S
+    pause_s: float = 0.0  # of a computer, which tells too little to wait for
     probe: Callable[[Device], float] = copy_ns
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -43,9 +44,9 @@ class Rest:
                 self._first(device)
 
     def wait(self, device: Device, tell: Callable[[str], None]) -> dict[str, Any] | None:
-        """Wait; what was waited for and whether it was reached. None for a device that needs no rest."""
+        """Wait; what was waited for and whether it was reached. None where there was nothing to wait for."""
         if not device.needs_rest:
-            return None
+            return self._pause(tell)
         report: dict[str, Any] = {"goal": {}, "reached": False, "waited_s": 0.0}
         started = self.clock()
         try:
@@ -60,6 +61,13 @@ class Rest:
         except DeviceError as error:  # the case itself will meet the same trouble and become a failed record
             report["missed"] = str(error)
         return {**report, "waited_s": round(self.clock() - started, 1)}
+
+    def _pause(self, tell: Callable[[str], None]) -> dict[str, Any] | None:
+        if not self.pause_s:
+            return None
+        tell(f"{RESTING}: {self.pause_s:g} s")
+        self.sleep(self.pause_s)
+        return {"waited_s": self.pause_s}
 
     def _first(self, device: Device) -> Feeling:
         if device.name not in self.first:

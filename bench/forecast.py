@@ -9,8 +9,8 @@ from tritmark.engine.errors import PlanError
 from tritmark.engine.plan import Caps, Cost, Plan, validate
 
 from .case import Case
-from .measure import Prepared
-from .run import does_not_fit, prepare
+from .prepare import Prepared, prepare
+from .run import does_not_fit
 
 
 def forecast(case: Case, caps: Caps, free_bytes: int | None, bandwidth_bytes_per_s: float | None) -> dict[str, Any]:

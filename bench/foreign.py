@@ -11,7 +11,7 @@ from tritmark.results.record import Record
 from .case import Case
 from .measure import reason_of
 from .recording import context_of, record_of
-from .runners.base import Runner, RunnerError
+from .runners.base import FallbackError, Runner, RunnerError
 
 SCHEDULE = "own process"  # all repetitions in a row, in a process of the engine's own
 
@@ -22,11 +22,11 @@ def run_foreign(
     """The record of ``case``, whatever happens to it."""
     context = {**context_of(device, rested), "runner": runner.label, "schedule": SCHEDULE}
     observed: dict[str, Any] = {}
-    reason = None
+    reason, fallback = None, False
     try:
         observed = dict(runner.measure(case, device, tell))
     except Exception as error:
-        reason = reason_of(error)
+        reason, fallback = reason_of(error), isinstance(error, FallbackError)
         observed = dict(error.observed) if isinstance(error, RunnerError) else {}
     conditions = {**context["conditions"], "after": device.conditions(), **observed.pop("conditions", {})}
-    return record_of(case, context, reason=reason, conditions=conditions, **observed)
+    return record_of(case, context, reason=reason, fallback=fallback, conditions=conditions, **observed)

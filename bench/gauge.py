@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tritmark.devices.base import Bundle, Device, DeviceError, Session, finished
+from tritmark.engine.errors import EngineError
 from tritmark.engine.plan import Binding, Cost, Dispatch, Plan, Probe, Slot, Step
 from tritmark.engine.wgsl import Module, render
 
@@ -36,6 +37,14 @@ def gauge(device: Device) -> Gauge:
         copy_ns = _slope_ns(session, size, COPIES)
         dispatch_ns = _slope_ns(session, TINY_BYTES, TINY_DISPATCHES)
     return Gauge(copy_bytes_per_s=2 * size / copy_ns * 1e9, dispatch_ns=dispatch_ns)
+
+
+def measured(device: Device) -> Gauge | None:
+    """The same, None where the device cannot be measured so: records go without."""
+    try:
+        return gauge(device)
+    except (DeviceError, EngineError):
+        return None
 
 
 def copy_ns(device: Device) -> float:

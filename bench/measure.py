@@ -11,17 +11,18 @@ import hashlib
 import itertools
 import statistics
 import struct
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tritmark.devices.base import Bundle, Device, DeviceError, Loaded, Session, Telemetry, finished
 from tritmark.engine.errors import EngineError
-from tritmark.engine.plan import Plan, Trace
+from tritmark.engine.plan import Trace
 from tritmark.engine.training import slot_of
 
+from . import profile
 from .case import Case
+from .prepare import Prepared
 from .runners.base import RunnerError
 
 WARM_UPS = 6  # at most
@@ -29,34 +30,6 @@ STEADY_SAMPLES = 3
 STEADY_SPREAD = 0.05
 
 Tell = Callable[[Case, str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A case compiled for a device: the plan, and what its steps are about."""
-
-    plan: Plan
-    first_decode: int  # steps before it are the prefill
-    prompt_tokens: int | None
-    model_sha256: str
-    training: Mapping[str, Any] | None = None  # of fine-tuning: what its timed steps are about
-    opening: int = 0  # of fine-tuning: steps before those that are timed
-
-    @property
-    def decodes(self) -> bool:
-        return self.first_decode < len(self.plan.steps)
-
-    @property
-    def generated_tokens(self) -> int | None:
-        """The first token, which prefill samples, and one a decode step."""
-        return None if self.training else 1 + len(self.plan.steps) - self.first_decode
-
-    @property
-    def dispatches(self) -> int:
-        """Launches in the timed region of a sample."""
-        timed = self.plan.steps[self.first_decode if self.decodes else self.opening :]
-        runs = Counter(step.program for step in timed)
-        return sum(count * len(self.plan.programs[name]) for name, count in runs.items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +95,7 @@ class Arm:
     losses: tuple[float, ...] = ()  # of fine-tuning, before each step; every repetition's, as their digest says
     player: str | None = None
     token_timing: str | None = None
+    kernels: tuple[Mapping[str, Any], ...] = ()
 
     def attempt(self, action: Callable[..., None], *arguments: Any) -> None:
         """Run ``action`` unless this arm has failed; an error fails it and ends its player."""
@@ -143,16 +117,20 @@ class Arm:
         self.tell(self.case, "load")
         self.session = self.device.session()
         self.loads["warm"].append(self.session.load(bundle))
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """Samples that do not count, until they are alike."""
         warmup_ns: list[int] = []
         while not steady(warmup_ns):
             self.tell(self.case, f"warm-up {len(warmup_ns) + 1}")
-            warmup_ns.append(self._sample().wall_ns)
+            warmup_ns.append(self.sample().wall_ns)
             self.warmup_ns.append(warmup_ns[-1])
 
     def repeat(self, turn: int) -> None:
         """One repetition: a sample, and for decode the time of every token."""
         self.tell(self.case, f"repetition {len(self.samples) + 1}")
-        sample = self._sample()
+        sample = self.sample()
         if self.prepared.decodes:
             self.token_ns.append(self._token_times())
         self.samples.append(sample)
@@ -160,6 +138,8 @@ class Arm:
         if self.prepared.training and not self.losses and self.session is not None:
             data = self.session.read(slot_of("losses"), 0, 4 * self.prepared.training["steps"])
             self.losses = struct.unpack(f"<{len(data) // 4}f", data)
+        if len(self.samples) == self.case.repetitions:
+            self._profile()
 
     def close(self) -> None:
         """End the player and keep what was seen of it, times running on from the player before."""
@@ -170,7 +150,8 @@ class Arm:
             self.session.close()
             self.session = None
 
-    def _sample(self) -> Sample:
+    def sample(self) -> Sample:
+        """One sample of the loaded plan."""
         first, last = self.prepared.first_decode, len(self.prepared.plan.steps)
         if self.prepared.training:
             self._play(0, self.prepared.opening, "wall", digests=False)
@@ -191,6 +172,16 @@ class Arm:
         self.token_timing = "wall"
         walls_ns = (self._play(step, step + 1, "wall", digests=step + 1 == steps.stop).wall_ns for step in steps)
         return tuple(itertools.accumulate(walls_ns))
+
+    def _profile(self) -> None:
+        """Time every kernel of a step, after all that counts, where the device has a clock for it."""
+        assert self.session is not None
+        dispatches, steps = list(profile.dispatches_of(self.prepared)), profile.steps_of(self.prepared)
+        too_many = self.player == "web" and len(dispatches) > profile.MOST_LAUNCHES
+        if "timestamp-query" in self.session.caps.features and not too_many:
+            self.tell(self.case, "profile")
+            trace = self._play(steps.start, steps.stop, "dispatch", digests=False)
+            self.kernels = profile.kernels(dispatches, trace.dispatches)
 
     def _play(self, first: int, last: int, timing: str, *, digests: bool = True) -> Trace:
         """Play and, with ``digests``, hold the output against that of every earlier play."""
@@ -234,6 +225,8 @@ class Arm:
             "training": self._training(),
             "encode_ns": tuple(sample.encode_ns for sample in samples),
             "dispatches": self.prepared.dispatches,
+            "kernels": self.kernels,
+            "shape": self.prepared.shape,
             "token_ns": tuple(self.token_ns),
             "load_ns": {how: tuple(load.load_ns for load in loads) for how, loads in self.loads.items()},
             "compile_ns": {how: tuple(load.compile_ns for load in loads) for how, loads in self.loads.items()},

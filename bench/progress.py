@@ -45,7 +45,7 @@ class Bar:
         from rich.progress import Progress as RichProgress
         from rich.table import Column
 
-        self.units = {case.key: STAGES + case.repetitions for case in cases}
+        self.units = {(case.key, case.session): STAGES + case.repetitions for case in cases}
         self.spent = dict.fromkeys(self.units, 0)
         self.finished = 0
         stage = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
@@ -57,12 +57,14 @@ class Bar:
 
     def tell(self, case: Case, stage: str) -> None:
         if not stage.startswith(RESTING):
-            self.spent[case.key] = min(self.spent[case.key] + 1, self.units[case.key] - 1)
+            at = case.key, case.session
+            self.spent[at] = min(self.spent[at] + 1, self.units[at] - 1)
         by = "" if case.runner == OURS else f" by {case.runner.partition('=')[0]}"
         self._show(f"{case.format} {case.workload}{by}: {stage}")
 
     def done(self, record: Record) -> None:
-        self.spent[record.case_key] = self.units[record.case_key]
+        at = record.case_key, record.session
+        self.spent[at] = self.units[at]
         self.finished += 1
         self._show("")
 

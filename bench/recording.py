@@ -38,13 +38,17 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     return {"exact": verdict.exact, "adapter": caps.adapter, "driver": caps.driver, "caps": told}
 
 
-def record_of(case: Case, context: Mapping[str, Any], *, reason: str | None, **observed: Any) -> Record:
-    """The record of a case; ``reason`` is why it failed. What was observed comes before what holds for all."""
+def record_of(
+    case: Case, context: Mapping[str, Any], *, reason: str | None, fallback: bool = False, **observed: Any
+) -> Record:
+    """The record of a case; ``reason`` is why it failed, ``fallback`` says that it ran elsewhere than it was asked to.
+    What was observed comes before what holds for all.
+    """
     fields: dict[str, Any] = {
         "schema": SCHEMA,
         "id": uuid.uuid4().hex,
         "kind": "measured",
-        "status": "ok" if reason is None else "failed",
+        "status": "ok" if reason is None else "fallback" if fallback else "failed",
         "reason": reason,
         "case": case.axes(),
         "case_key": case.key,
@@ -52,5 +56,6 @@ def record_of(case: Case, context: Mapping[str, Any], *, reason: str | None, **o
         "format": case.format,
         "workload": case.workload,
         "device": case.device,
+        "session": case.session,
     }
     return Record(**{**fields, **context, **observed})

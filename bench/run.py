@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from functools import cache, lru_cache, partial
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from tritmark.devices.base import Device, DeviceError
 from tritmark.devices.registry import open_device
-from tritmark.engine import inference
-from tritmark.engine.errors import PlanError
-from tritmark.engine.formats.model import Model, open_model
-from tritmark.engine.lora_workload import LoraWorkload, compile_lora_workload
 from tritmark.engine.plan import Caps, Plan
 from tritmark.results.record import Record
 
@@ -20,106 +17,96 @@ from . import order
 from .case import OURS, Case
 from .cooldown import Rest
 from .foreign import run_foreign
-from .measure import Arm, Prepared, Tell, reason_of
+from .gauge import Gauge, measured
+from .measure import Arm, Tell, reason_of
+from .prepare import Prepare, prepare
 from .recording import context_of, record_of, verdict_json
 from .runners.base import Runner, open_runner
 from .verify import Verdict, verify
-from .workload import parse_workload
-
-Prepare = Callable[[Case, Caps], Prepared]
 
 
-def prepare(case: Case, caps: Caps) -> Prepared:
-    """Compile a case for a device."""
-    model, workload = _open_model(case.model), parse_workload(case.workload)
-    fmt = inference.parse_format(case.format)
-    if isinstance(workload, LoraWorkload):
-        return _prepare_lora(model, fmt, workload, caps, case.options)
-    _refuse(case.options, "recompute", "a lora: workload")
-    compiled = inference.compile_workload(model, fmt, workload, caps, **case.options)
-    return Prepared(
-        plan=compiled.plan,
-        first_decode=compiled.first_decode,
-        model_sha256=model.sha256,
-        prompt_tokens=workload.prompt,
-    )
+@dataclass(kw_only=True)
+class Bench:
+    """Where cases find their devices and engines, and what is already known of these."""
+
+    tell: Tell = lambda case, stage: None
+    prepare: Prepare = prepare
+    device_of: Callable[[str], Device] = open_device
+    check: Callable[[Device], Verdict] = verify
+    measure: Callable[[Device], Gauge | None] = measured
+    runner_of: Callable[[str], Runner] = open_runner
+    rest: Rest = field(default_factory=Rest)
+    devices: dict[str, Device] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    gauges: dict[str, Gauge | None] = field(default_factory=dict)
+    runners: dict[str, Runner] = field(default_factory=dict)
+
+    def device(self, spec: str) -> Device:
+        """What a device keeps between sessions serves all groups."""
+        if spec not in self.devices:
+            self.devices[spec] = self.device_of(spec)
+        return self.devices[spec]
+
+    def verdict(self, device: Device) -> Verdict:
+        if device.name not in self.verdicts:
+            verdict = self.check(device)
+            if not verdict.settled:
+                return verdict
+            self.verdicts[device.name] = verdict
+        return self.verdicts[device.name]
+
+    def gauge(self, device: Device) -> Gauge | None:
+        if device.name not in self.gauges:
+            self.gauges[device.name] = self.measure(device)
+        return self.gauges[device.name]
+
+    def close(self) -> None:
+        """Other engines keep files between their cases; those are removed."""
+        for runner in self.runners.values():
+            runner.close()
 
 
-def _prepare_lora(
-    model: Model, fmt: inference.Format, workload: LoraWorkload, caps: Caps, options: Mapping[str, Any]
-) -> Prepared:
-    _refuse(options, "chunk", "prefill or decode")
-    lora = compile_lora_workload(model, fmt, workload, caps, **options)
-    steps = len(lora.compiled.plan.steps)
-    return Prepared(
-        plan=lora.compiled.plan, first_decode=steps, model_sha256=model.sha256, prompt_tokens=None,
-        training=lora.about, opening=lora.opening.stop,
-    )  # fmt: skip
+def run_matrix(cases: Sequence[Case], **bench: Any) -> Generator[Record, None, None]:
+    """One record a case, given as soon as its group is done; ``bench``: fields of Bench, ``tell`` hears every stage.
 
-
-def _refuse(options: Mapping[str, Any], name: str, of: str) -> None:
-    if name in options:
-        raise PlanError(f"{name} is an option of {of} alone; leave it out")
-
-
-@lru_cache(maxsize=1)
-def _open_model(spec: str) -> Model:
-    """The model of the last case, most likely: its digest is computed once, not once a case."""
-    return open_model(spec)
-
-
-def run_matrix(
-    cases: Sequence[Case],
-    *,
-    tell: Tell = lambda case, stage: None,
-    prepare: Prepare = prepare,
-    device_of: Callable[[str], Device] = open_device,
-    check: Callable[[Device], Verdict] = verify,
-    runner_of: Callable[[str], Runner] = open_runner,
-    rest: Rest | None = None,
-) -> Generator[Record, None, None]:
-    """One record a case, given as soon as its group is done. ``tell`` hears of every stage.
-
-    Other engines keep files between their cases; those are removed when the iterator ends or is closed.
+    What other engines keep is removed when the iterator ends or is closed.
     """
-    verdicts: dict[str, Verdict] = {}
-    runners: dict[str, Runner] = {}
-    device_of = cache(device_of)  # what a device keeps between sessions serves all groups
-    rest = rest or Rest()
-    with ExitStack() as open_runners:
-        for group in order.grouped(cases, lambda case: case.group):
-            spec, stage = group[0].runner, partial(tell, group[0])
-            try:
-                device = device_of(group[0].device)
-            except DeviceError as error:  # it was there when the run began: a phone that was pulled out, perhaps
-                yield from (record_of(case, context_of(None), reason=reason_of(error)) for case in group)
-                continue
-            rest.meet(device)
-            if spec != OURS:
-                if spec not in runners:
-                    runners[spec] = runner_of(spec)
-                    open_runners.callback(runners[spec].close)
-                yield run_foreign(group[0], device, runners[spec], stage, rest.wait(device, stage))
-                continue
-            verdict = verdicts.get(device.name)
-            if verdict is None:
-                stage("exactness probe and golden check")
-                verdict = check(device)
-                if verdict.settled:
-                    verdicts[device.name] = verdict
-            yield from run_group(group, device, verdict, prepare, tell, rest.wait(device, stage))
+    yield from run_rounds([cases], Bench(**bench))
+
+
+def run_rounds(rounds: Iterable[Sequence[Case]], bench: Bench) -> Generator[Record, None, None]:
+    """The same for one matrix after another; each is asked for once the one before it is done."""
+    with closing(bench):
+        for cases in rounds:
+            for group in order.grouped(cases, lambda case: case.group):
+                yield from _records_of(group, bench)
+
+
+def _records_of(group: Sequence[Case], bench: Bench) -> Iterator[Record]:
+    spec, stage = group[0].runner, partial(bench.tell, group[0])
+    try:
+        device = bench.device(group[0].device)
+    except DeviceError as error:  # it was there when the run began: a phone that was pulled out, perhaps
+        yield from (record_of(case, context_of(None), reason=reason_of(error)) for case in group)
+        return
+    bench.rest.meet(device)
+    if spec != OURS:
+        if spec not in bench.runners:
+            bench.runners[spec] = bench.runner_of(spec)
+        yield run_foreign(group[0], device, bench.runners[spec], stage, bench.rest.wait(device, stage))
+        return
+    stage("exactness probe and golden check")
+    verdict = bench.verdict(device)
+    gauge = bench.gauge(device) if verdict.reason is None else None
+    rested = bench.rest.wait(device, stage)
+    context = context_of(device, rested) | verdict_json(verdict) | {"gauge": asdict(gauge) if gauge else None}
+    yield from run_group(group, device, verdict, bench, context)
 
 
 def run_group(
-    cases: Sequence[Case],
-    device: Device,
-    verdict: Verdict,
-    prepare: Prepare,
-    tell: Tell,
-    rested: Mapping[str, Any] | None = None,
+    cases: Sequence[Case], device: Device, verdict: Verdict, bench: Bench, context: Mapping[str, Any]
 ) -> Iterator[Record]:
     """The records of cases that differ in their format only; their repetitions are interleaved."""
-    context = context_of(device, rested) | verdict_json(verdict)
     if verdict.reason is not None or verdict.caps is None:
         yield from (
             record_of(case, context, reason=verdict.reason or "the device told nothing of itself") for case in cases
@@ -129,8 +116,8 @@ def run_group(
     reasons: dict[str, str | None] = {}
     for case in cases:
         try:
-            tell(case, "compile")
-            arms.append(Arm(case=case, prepared=prepare(case, verdict.caps), device=device, tell=tell))
+            bench.tell(case, "compile")
+            arms.append(Arm(case=case, prepared=bench.prepare(case, verdict.caps), device=device, tell=bench.tell))
         except Exception as error:
             reasons[case.key] = reason_of(error)
     together = _admit(arms, device.memory_bytes(verdict.caps), verdict.caps) and not device.exclusive
@@ -139,12 +126,12 @@ def run_group(
     finally:
         for arm in arms:
             arm.close()
-    context["conditions"]["after"] = device.conditions()
+    after = {"conditions": {**context["conditions"], "after": device.conditions()}}
     observed = {arm.case.key: arm.observed() for arm in arms}
     reasons |= {arm.case.key: arm.failure for arm in arms}
-    context["schedule"] = "interleaved" if together else "reopened"
+    schedule = {"schedule": "interleaved" if together else "reopened"}
     for case in cases:
-        yield record_of(case, context, reason=reasons[case.key], **observed.get(case.key, {}))
+        yield record_of(case, {**context, **after, **schedule}, reason=reasons[case.key], **observed.get(case.key, {}))
 
 
 def _admit(arms: Sequence[Arm], free_bytes: int | None, caps: Caps) -> bool:

@@ -18,7 +18,7 @@ from .models.config import Config, read_config
 from .ops.sample import Sample, Sampling
 from .plan import Caps, Plan, Probe
 from .steps import StepRow, decode_rows, prefill_rows
-from .weights import TERNARY, Image
+from .weights import TERNARY, Image, Weight
 
 _WORKLOAD = re.compile(r"(prefill|decode):(\d+)(?:@(\d+))?")
 
@@ -83,6 +83,13 @@ class Compiled:
     graphs: dict[str, Graph]
     config: Config
     first_decode: int
+
+    @property
+    def ternary_weights(self) -> int:
+        """How many weights are held as trits."""
+        ops = (node.op for graph in self.graphs.values() for node in graph.nodes)
+        held = {weight.id: weight for op in ops if isinstance(weight := getattr(op, "weight", None), Weight)}
+        return sum(weight.rows * weight.cols for weight in held.values() if weight.ternary)
 
 
 def synthetic_prompt(vocabulary: int, tokens: int) -> list[int]:

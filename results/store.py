@@ -28,10 +28,10 @@ def read(folder: Path) -> list[Record]:
     return list(_records(path))
 
 
-def case_keys(folder: Path) -> set[str]:
-    """The keys of the cases that ``folder`` already holds; empty where there is no such folder yet."""
+def held(folder: Path) -> set[tuple[str, int]]:
+    """(case key, session) of the records that ``folder`` already holds; empty where there is no such folder yet."""
     path = folder / FILE_NAME
-    return {record.case_key for record in _records(path)} if path.is_file() else set()
+    return {(record.case_key, record.session) for record in _records(path)} if path.is_file() else set()
 
 
 def _records(path: Path) -> Iterator[Record]:

@@ -22,7 +22,7 @@ from stand_in_phone import Phone, PretendedServer
 
 from tritmark.bench.case import Case
 from tritmark.bench.cooldown import Rest
-from tritmark.bench.measure import Prepared
+from tritmark.bench.prepare import Prepared
 from tritmark.bench.run import run_matrix
 from tritmark.bench.verify import Verdict
 from tritmark.devices.android import claim

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .output import TIMEOUT_S, AsJson, Device, Timeout, emit, sized
+from .output import TIMEOUT_S, AsJson, Timeout, emit, sized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,9 +30,9 @@ def devices(
     ready: list[str] = []
     for caps in Host(timeout_s=timeout_s).adapters():
         device = Host(caps["adapter"], timeout_s=timeout_s)
-        entry = {"device": device.name, "state": "ready", **caps, **({} if quick else _measured(device))}
+        entry = {"device": device.name, "state": "ready", **caps, **({} if quick else measured(device))}
         ready.append(device.name)
-        emit(entry) if as_json else print(_described(entry))
+        emit(entry) if as_json else print(described(entry))
     for seen in (seen for kind in kinds() if kind != "host" for seen in provider(kind).sightings()):
         ready += [seen.device] if seen.state == "ready" else []
         emit(vars(seen)) if as_json else print(_sighted(seen))
@@ -41,20 +41,6 @@ def devices(
     elif not ready:
         print("no device; see tritmark doctor")
     if not ready:
-        raise typer.Exit(1)
-
-
-def probe(device: Device = "host", timeout_s: Timeout = TIMEOUT_S, as_json: AsJson = False) -> None:
-    """What one device is, and whether it computes correctly.
-
-    Limits, exactness, bandwidth and launch cost."""
-    from tritmark.devices.registry import open_device
-
-    target = open_device(device, timeout_s=timeout_s)
-    caps = _first(target.adapters(), device)
-    entry = {"device": target.name, **caps, **_measured(target)}
-    emit(entry) if as_json else print(_described(entry))
-    if not entry["usable"]:
         raise typer.Exit(1)
 
 
@@ -76,7 +62,8 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _measured(device: Any) -> dict[str, Any]:
+def measured(device: Any) -> dict[str, Any]:
+    """Exactness, bandwidth and launch cost of a device, or why they are not known."""
     from dataclasses import asdict
 
     from tritmark.bench.gauge import gauge
@@ -91,7 +78,8 @@ def _measured(device: Any) -> dict[str, Any]:
         return {**entry, "copy_bytes_per_s": None, "dispatch_ns": None, "unmeasured": str(error)}
 
 
-def _first(adapters: Sequence[Mapping[str, Any]], device: str) -> Mapping[str, Any]:
+def first_adapter(adapters: Sequence[Mapping[str, Any]], device: str) -> Mapping[str, Any]:
+    """The adapter that ``device`` takes; DeviceError where it has none."""
     from tritmark.devices.base import DeviceError
 
     if not adapters:
@@ -110,7 +98,8 @@ def _adapter(entry: Mapping[str, Any]) -> str:
     return "" if entry["adapter"] in entry["device"] else f"{entry['adapter']}: "
 
 
-def _described(entry: Mapping[str, Any]) -> str:
+def described(entry: Mapping[str, Any]) -> str:
+    """What `devices` prints of an adapter."""
     limits = entry["limits"]
     buffer, binding = sized(limits["maxBufferSize"]), sized(limits["maxStorageBufferBindingSize"])
     lines = [

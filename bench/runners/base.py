@@ -29,6 +29,10 @@ class RunnerError(Exception):
         self.observed = dict(observed or {})
 
 
+class FallbackError(RunnerError):
+    """The engine computed elsewhere than it was asked to: its figures are of another processor."""
+
+
 class Runner(Protocol):
     """Another engine. It may keep files between cases; `close` removes all it made."""
 

@@ -16,7 +16,7 @@ from tritmark.devices.base import Device
 from tritmark.engine.inference import Workload
 
 from ..case import Case
-from .base import RunnerError, Spec
+from .base import FallbackError, RunnerError, Spec
 from .model_file import ModelFile, ModelFiles
 from .placement import Placement, off_gpu, on_gpu, read_placement
 from .places import Place, place_of
@@ -121,11 +121,11 @@ class LlamaBench:
     def _trust(
         self, result: Mapping[str, Any], found: Placement, log: str, file: ModelFile, known: Mapping[str, Any]
     ) -> None:
-        """RunnerError where it computed elsewhere than it was asked to."""
+        """FallbackError where it computed elsewhere than it was asked to."""
         wrong = on_gpu(found) if self._cpu else off_gpu(found, result, log, file.embedding_bytes, tied=file.tied)
         if wrong:
             asked, other = ("processor", "GPU") if self._cpu else ("GPU", "processor")
-            raise RunnerError(f"it was asked for the {asked}, but the {other} took part: {wrong}", known)
+            raise FallbackError(f"it was asked for the {asked}, but the {other} took part: {wrong}", known)
 
 
 def open_runner(spec: Spec, timeout_s: float) -> LlamaBench:

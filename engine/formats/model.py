@@ -86,8 +86,15 @@ def tensor_info(model: Model, name: str) -> TensorInfo:
 
 def open_model(spec: str) -> Model:
     """The model ``spec`` names: the path of a GGUF file, ``synthetic:SIZE`` with an optional ``?seed=N``, "python" (the
-    one that ships), "blank:".
+    one that ships), "blank:". ``?layers=N`` after it leaves all but the first N layers out.
     """
+    from .cut import CutModel, cut_of
+
+    whole, layers = cut_of(spec)
+    return _open_whole(whole) if layers is None else CutModel(_open_whole(whole), layers)
+
+
+def _open_whole(spec: str) -> Model:
     if spec.startswith("synthetic:"):
         from .synthetic import SyntheticModel
 

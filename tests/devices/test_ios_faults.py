@@ -18,7 +18,7 @@ from stand_in_iphone import Phone, plugged_in
 
 from tritmark.bench.case import Case
 from tritmark.bench.cooldown import Rest
-from tritmark.bench.measure import Prepared
+from tritmark.bench.prepare import Prepared
 from tritmark.bench.run import run_matrix
 from tritmark.bench.verify import Verdict
 from tritmark.devices.base import Device

@@ -21,8 +21,9 @@ from tritmark.bench import run as run_module
 from tritmark.bench.case import Case, CaseError, expand, expand_all, read_suite
 from tritmark.bench.cooldown import Rest
 from tritmark.bench.gauge import ladder
-from tritmark.bench.measure import Prepared, joined, steady, telemetry_json
+from tritmark.bench.measure import joined, steady, telemetry_json
 from tritmark.bench.order import grouped, turns
+from tritmark.bench.prepare import Prepared
 from tritmark.bench.run import run_matrix
 from tritmark.bench.verify import Verdict, mismatch
 from tritmark.devices.base import Bundle, Device, DeviceError, Telemetry
@@ -30,7 +31,7 @@ from tritmark.devices.host import Host, HostSession
 from tritmark.engine.errors import FormatError
 from tritmark.engine.plan import Caps, Plan, Probe, Slot, Step
 from tritmark.results.record import Record
-from tritmark.results.store import Store, case_keys, read
+from tritmark.results.store import Store, held, read
 
 PLAYER = Path(__file__).parent.parent / "devices" / "stand_in_player.py"
 MATRIX = {"model": "m", "format": ["tq1_0", "tq2_0"], "workload": ["prefill:4", "decode:4"], "device": "host"}
@@ -62,7 +63,7 @@ def run(cases: Sequence[Case], *options: str, timeout_s: float = 20.0, check=pas
     def device(spec: str) -> Host:
         return Host(command=(sys.executable, str(PLAYER), *options), timeout_s=timeout_s)
 
-    return list(run_matrix(cases, prepare=prepared, device_of=device, check=check, rest=rest))
+    return list(run_matrix(cases, prepare=prepared, device_of=device, check=check, rest=rest or Rest()))
 
 
 def test_lists_multiply_and_rival_formats_are_neighbours() -> None:
@@ -307,7 +308,7 @@ finish(Path(sys.argv[1]))
 
 def finish(folder: Path) -> None:
     """What `tritmark run --resume` does, with stand-in players: run the cases that the folder does not hold."""
-    cases = [case for case in all_cases() if case.key not in case_keys(folder)]
+    cases = [case for case in all_cases() if (case.key, 1) not in held(folder)]
 
     def device(spec: str) -> Host:
         return Host(command=(sys.executable, str(PLAYER), "--play-ms", "5"), timeout_s=20)
