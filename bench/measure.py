@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import statistics
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,8 @@ from .case import Case
 from .prepare import Prepared
 from .runners.base import RunnerError
 
-WARM_UPS = 6  # at most
+WARM_UPS = 6  # at most, where these take long enough
+WARM_UP_S = 0.5  # at least: a GPU that idled runs at a fraction of its clock, steadily
 STEADY_SAMPLES = 3
 STEADY_SPREAD = 0.05
 
@@ -120,9 +122,10 @@ class Arm:
         self.warm_up()
 
     def warm_up(self) -> None:
-        """Samples that do not count, until they are alike."""
+        """Samples that do not count, until they are alike and the device has worked for a while."""
         warmup_ns: list[int] = []
-        while not steady(warmup_ns):
+        enough = time.monotonic() + WARM_UP_S
+        while not steady(warmup_ns) or time.monotonic() < enough:
             self.tell(self.case, f"warm-up {len(warmup_ns) + 1}")
             warmup_ns.append(self.sample().wall_ns)
             self.warmup_ns.append(warmup_ns[-1])

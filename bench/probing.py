@@ -46,20 +46,23 @@ def probe(
             yield _predicted(case, device, session, verdict.caps, context)
 
 
-def composed_ns(one: int, three: int, layers: int) -> int:
-    """The time of ``layers`` layers from that of LAYERS; noise may make the larger model faster, the whole never is."""
-    few, more = LAYERS
-    return one + max(0, three - one) * (layers - few) // (more - few)
+def composed_ns(few_ns: int, more_ns: int, lengths: tuple[int, int], layers: int) -> int:
+    """The time of ``layers`` layers from that of ``lengths`` of them. Noise may make the longer model the faster one;
+    a layer never takes less than nothing.
+    """
+    few, more = lengths
+    return few_ns + max(0, more_ns - few_ns) * (layers - few) // max(1, more - few)
 
 
 def _predicted(case: Case, device: Device, session: Session, caps: Caps, context: Mapping[str, Any]) -> Record:
     whole = prepare(case, caps)
     assert whole.shape is not None
     of = whole.shape["layers"]
-    arms = [_sampled(cut(case, min(layers, of)), device, session, caps) for layers in LAYERS]
+    few, more = lengths = LAYERS[0], min(LAYERS[1], of)
+    arms = [_sampled(cut(case, layers), device, session, caps) for layers in lengths]
     walls = ([sample.wall_ns for sample in arm.samples] for arm in arms)
-    samples = tuple(composed_ns(one, three, of) for one, three in zip(*walls, strict=True))
-    axes = {**case.axes(), "probe": list(LAYERS)}
+    samples = tuple(composed_ns(few_ns, more_ns, lengths, of) for few_ns, more_ns in zip(*walls, strict=True))
+    axes = {**case.axes(), "probe": list(lengths)}
     observed: dict[str, Any] = {
         "model_sha256": whole.model_sha256, "shape": whole.shape, "training": whole.training, "player": arms[0].player,
         "prompt_tokens": whole.prompt_tokens, "generated_tokens": whole.generated_tokens, "samples_ns": samples,
@@ -68,7 +71,7 @@ def _predicted(case: Case, device: Device, session: Session, caps: Caps, context
     return replace(
         record_of(case, context, reason=None, **observed),
         kind="predicted", grade="predicted", case=axes, case_key=case_key(axes),
-        grade_reasons=(f"composed of {LAYERS[0]} and {LAYERS[1]} of {of} layers",),
+        grade_reasons=(f"composed of {few} and {more} of {of} layers",),
     )  # fmt: skip
 
 

@@ -32,3 +32,11 @@ def golden() -> Path:
     if not folder.is_dir():
         pytest.skip("no golden files beside this checkout")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_warm_up_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Players of tests have no clock that rises; a test that is about the least time of a warm-up sets its own."""
+    from tritmark.bench import measure
+
+    monkeypatch.setattr(measure, "WARM_UP_S", 0.0)

@@ -91,7 +91,7 @@ def open_model(spec: str) -> Model:
     from .cut import CutModel, cut_of
 
     whole, layers = cut_of(spec)
-    return _open_whole(whole) if layers is None else CutModel(_open_whole(whole), layers)
+    return _open_whole(whole) if layers is None else CutModel(open_model(whole), layers)
 
 
 def _open_whole(spec: str) -> Model:

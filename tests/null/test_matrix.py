@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tritmark.bench import campaign, measure
 from tritmark.bench import run as run_module
 from tritmark.bench.case import Case, CaseError, expand, expand_all, read_suite
 from tritmark.bench.cooldown import Rest
@@ -121,6 +122,45 @@ def test_turns_alternate_so_that_drift_falls_on_all_arms_alike() -> None:
 def test_warm_up_ends_when_samples_settle_or_patience_does() -> None:
     assert not steady([100, 100]) and not steady([100, 150, 100])
     assert steady([300, 100, 101, 102]) and steady([1, 2, 4, 8, 16, 32])
+
+
+def test_warm_up_goes_on_until_the_device_has_worked_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "WARM_UP_S", 0.3)
+    started = time.monotonic()
+    (record,) = run(expand({**MATRIX, "format": "tq1_0", "workload": "prefill:4"}), "--play-ms", "5")
+    assert 6 < len(record.warmup_ns) <= 60 and time.monotonic() - started > 0.3
+
+
+def test_a_case_runs_in_as_many_sessions_as_are_asked_for_one_round_after_another(tmp_path: Path) -> None:
+    cases = expand({**MATRIX, "workload": "prefill:4"})
+    wanted = campaign.remaining(cases, tmp_path, resume=False, sessions=campaign.Sessions(most=3))
+    assert [(case.session, case.format) for case in wanted] == [(s, f) for s in (1, 2, 3) for f in ("tq1_0", "tq2_0")]
+    records = run(wanted)
+    assert [(record.session, record.format) for record in records] == [(case.session, case.format) for case in wanted]
+    assert len({record.case_key for record in records}) == 2 and all(record.status == "ok" for record in records)
+    with Store(tmp_path) as store:
+        for record in records[:3]:
+            store.append(record)
+    left = campaign.remaining(cases, tmp_path, resume=True, sessions=campaign.Sessions(most=3))
+    assert [(case.session, case.format) for case in left] == [(2, "tq2_0"), (3, "tq1_0"), (3, "tq2_0")]
+
+
+def test_sessions_end_early_for_cases_that_have_settled(tmp_path: Path) -> None:
+    cases = expand({**MATRIX, "workload": "prefill:4"})
+    sessions = campaign.Sessions(most=3, settled=lambda records: records[0].format == "tq1_0")
+    wanted = campaign.remaining(cases, tmp_path, resume=False, sessions=sessions)
+    with Store(tmp_path) as store:
+        for rounds in campaign._rounds(wanted, tmp_path, sessions.settled):
+            for record in run(rounds):
+                store.append(record)
+    assert [(r.session, r.format) for r in read(tmp_path)] == [(1, "tq1_0"), (1, "tq2_0"), (2, "tq2_0"), (3, "tq2_0")]
+
+
+def test_a_computer_rests_before_each_case_as_long_as_it_is_told_and_its_record_says_so() -> None:
+    slept: list[float] = []
+    (record,) = run(expand({**MATRIX, "format": "tq1_0", "workload": "prefill:4"}),
+                    rest=Rest(pause_s=7.0, sleep=slept.append))  # fmt: skip
+    assert slept == [7.0] and record.conditions and record.conditions["rest"] == {"waited_s": 7.0}
 
 
 def test_every_case_is_measured_with_its_rival_interleaved() -> None:
