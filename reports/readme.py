@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tritmark.results.record import Record
@@ -23,25 +23,26 @@ TRAINING_HEADS = (
 
 
 def table(machines: Iterable[Sequence[Record]]) -> str:
-    """A Markdown row for each machine, player, model and format: medians ± MAD over repetitions; fine-tuning apart.
+    """A Markdown row for each machine, player, model and format: medians ± MAD over the repetitions of all
+    sessions; fine-tuning apart.
 
     ``machines``: the records of one machine each. Weights read are the bytes of all weights (a decode step reads each
     once) times the decode rate.
     """
     groups: dict[tuple[str, str, str], list[Record]] = {}
-    training: list[tuple[str, Record]] = []
+    training: dict[tuple[str, str, str, str], list[Record]] = {}
     for records in machines:
         for record in (record for record in records if record.status == "ok"):
             device = _name(records) + _player(record)
             if record.training:
-                training.append((device, record))
+                training.setdefault((device, record.model, record.format, record.workload), []).append(record)
             else:
                 groups.setdefault((device, record.model, record.format), []).append(record)
     lines = ["| " + " | ".join(HEADS) + " |", "|---|---|---|---:|---:|---:|---:|"]
     lines += ["| " + " | ".join((*key, *_cells(members))) + " |" for key, members in groups.items()]
     if training:
         lines += ["", "| " + " | ".join(TRAINING_HEADS) + " |", "|---|---|---|---|---:|---:|---:|---:|"]
-        lines += ["| " + " | ".join(_training_cells(*each)) + " |" for each in training]
+        lines += ["| " + " | ".join(_training_cells(key[0], members)) + " |" for key, members in training.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -68,21 +69,31 @@ def _player(record: Record) -> str:
 
 
 def _cells(members: Sequence[Record]) -> tuple[str, str, str, str]:
-    prefill = [(r.workload, stats.prefill_tps(r)) for r in members if r.workload.startswith("prefill")]
-    decode = [(r, stats.decode_tps(r)) for r in members if r.workload.startswith("decode")]
-    traffic = [r.ledger["weight"] * statistics.median(tps) / 1e9 for r, tps in decode if r.ledger and tps]
-    peak = max(r.ledger_peak_bytes or 0 for r in members)
+    prefill, decode = (_first_workload(members, kind) for kind in ("prefill", "decode"))
+    traffic = [r.ledger["weight"] * statistics.median(stats.decode_tps(r)) / 1e9 for r in decode if r.ledger]
+    peak = max(r.ledger_peak_bytes or 0 for r in (*prefill, *decode))
     return (
-        ", ".join(_rate(workload, tps) for workload, tps in prefill) or "-",
-        ", ".join(_rate(r.workload, tps) for r, tps in decode) or "-",
-        ", ".join(f"{value:,.1f}" if value < 100 else f"{value:,.0f}" for value in traffic) or "-",
+        _rate(prefill, stats.prefill_tps),
+        _rate(decode, stats.decode_tps),
+        _traffic(statistics.median(traffic)) if traffic else "-",
         f"{peak / 2**20:,.0f}",
     )
 
 
-def _training_cells(device: str, record: Record) -> tuple[str, ...]:
+def _first_workload(members: Sequence[Record], kind: str) -> list[Record]:
+    """The sessions of one workload: a table has room for one length, others are in the report."""
+    alike = [record for record in members if record.workload.startswith(kind) and record.samples_ns]
+    return [record for record in alike if record.workload == alike[0].workload]
+
+
+def _traffic(rate: float) -> str:
+    return f"{rate:,.1f}" if rate < 100 else f"{rate:,.0f}"
+
+
+def _training_cells(device: str, sessions: Sequence[Record]) -> tuple[str, ...]:
     """An epoch is marked ~ where it is extrapolated from the steps that were measured."""
-    tokens, slots = stats.train_tps(record), stats.train_tps(record, "slots")
+    record = sessions[0]
+    tokens, slots = ([tps for each in sessions for tps in stats.train_tps(each, what)] for what in ("tokens", "slots"))
     seconds, extrapolated = stats.epoch_s(record) or (0.0, False)
     return (
         device, record.model, record.format, record.workload,
@@ -91,9 +102,13 @@ def _training_cells(device: str, record: Record) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _rate(workload: str, tps: Sequence[float]) -> str:
+def _rate(sessions: Sequence[Record], rates_of: Callable[[Record], list[float]]) -> str:
+    """Median ± MAD over the repetitions of all sessions."""
+    if not sessions:
+        return "-"
+    tps = [rate for record in sessions for rate in rates_of(record)]
     digits = 1 if statistics.median(tps) < 100 else 0
-    return f"{statistics.median(tps):,.{digits}f} ± {stats.mad(tps):,.{digits}f} ({workload})"
+    return f"{statistics.median(tps):,.{digits}f} ± {stats.mad(tps):,.{digits}f} ({sessions[0].workload})"
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ def probe(
     from tritmark.devices.registry import open_device
 
     if model is not None:
-        _predict(device, _cases(device, model, listed(format), listed(workload)), out, budget_s, timeout_s, as_json)
+        _predict(device, _cases(device, model, listed(format), workload), out, budget_s, timeout_s, as_json)
         return
     target = open_device(device, timeout_s=timeout_s)
     caps = first_adapter(target.adapters(), device)
@@ -50,7 +50,7 @@ def probe(
         raise typer.Exit(1)
 
 
-def _cases(device: str, model: str, formats: list[str], workloads: list[str]) -> list[Case]:
+def _cases(device: str, model: str, formats: list[str], workloads: list[str] | None) -> list[Case]:
     from tritmark.bench.case import expand, overridden
     from tritmark.bench.probing import WORKLOADS
     from tritmark.bench.workload import listed_workloads

@@ -58,8 +58,10 @@ def test_what_a_probe_predicts_is_near_what_is_measured(tmp_path: Path, gpu: Any
 
 
 def test_time_that_does_not_suffice_is_said_and_a_wrong_model_is_refused(tmp_path: Path, gpu: Any) -> None:
-    ended = tritmark("probe", "--model", "synthetic:tiny", "--workload", "decode:8", "--budget", "1", "--json")
-    assert last(ended)["probed"] + len(last(ended)["left_out"]) == 2
+    ended = tritmark(
+        "probe", "--model", "synthetic:tiny", "--workload", "decode:8,lora:r2,c16,s1", "--budget", "1", "--json"
+    )
+    assert last(ended)["probed"] + len(last(ended)["left_out"]) == 4 and "lora:r2,c16,s1" in last(ended)["left_out"][-1]
     refused = tritmark("probe", "--model", "synthetic:tiny?layers=9", status=1)
     assert "has 2 layers; ?layers=9 must be between 1 and that" in refused.stderr and not refused.stdout
 
