@@ -12,7 +12,8 @@ from tritmark.results.record import Record
 
 OURS = "tritmark"
 
-# Student's t, two-sided 95 %, by degrees of freedom (any table of it); beyond the last the normal's 1.96 serves.
+NORMAL_95 = 1.959964  # two-sided, as all of these
+# Student's t, two-sided 95 %, by degrees of freedom (any table of it).
 T_95 = (
     12.706,
     4.303,
@@ -35,6 +36,8 @@ T_95 = (
     2.093,
     2.086,
 )
+OUTLYING = 3.5
+LEAST_FOR_OUTLIERS = 5
 
 
 def mad(values: Sequence[float]) -> float:
@@ -52,13 +55,36 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
 
 
+def t_95(freedom: float) -> float:
+    """Student's t, two-sided 95 %; a fraction of a degree of freedom is dropped, which widens.
+
+    Beyond the table the expansion around the normal quantile z, Abramowitz and Stegun 26.7.5, right to 0.001.
+    """
+    whole, z = max(1, int(freedom)), NORMAL_95
+    if whole <= len(T_95):
+        return T_95[whole - 1]
+    return z + (z**3 + z) / (4 * whole) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * whole**2)
+
+
+def outliers(values: Sequence[float]) -> tuple[int, ...]:
+    """Places of the values beyond 3.5 scaled MADs of the median, Iglewicz and Hoaglin's rule; of fewer than five none.
+
+    Where more than half of the values are one, the mean deviation from the median takes the MAD's place. They are
+    named, never dropped.
+    """
+    if len(values) < LEAST_FOR_OUTLIERS:
+        return ()
+    middle = statistics.median(values)
+    apart = [abs(value - middle) for value in values]
+    scale = 1.4826 * statistics.median(apart) or 1.2533 * statistics.mean(apart)
+    return tuple(at for at, distance in enumerate(apart) if distance > OUTLYING * scale)
+
+
 def mean_interval_95(values: Sequence[float]) -> tuple[float, float]:
     """95 % confidence interval of the mean by Student's t; a single sample tells nothing: (-inf, inf)."""
     if len(values) < 2:
         return -math.inf, math.inf
-    freedom = len(values) - 1
-    t = T_95[freedom - 1] if freedom <= len(T_95) else 1.96
-    half = t * statistics.stdev(values) / math.sqrt(len(values))
+    half = t_95(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return statistics.mean(values) - half, statistics.mean(values) + half
 
 
@@ -88,6 +114,35 @@ def summary(values: Sequence[float]) -> Summary | None:
         sd=statistics.stdev(values) if len(values) > 1 else 0.0,
         low_95=low,
         high_95=high,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How a long series, as of the times between tokens, is spread."""
+
+    count: int
+    median: float
+    mad: float
+    p50: float
+    p90: float
+    p99: float
+    outliers: tuple[int, ...]  # places in the series
+
+
+def spread(series: Sequence[float]) -> Spread | None:
+    """None where the series is empty."""
+    if not series:
+        return None
+    p50, p90, p99 = (percentile(series, percent) for percent in (50, 90, 99))
+    return Spread(
+        count=len(series),
+        median=statistics.median(series),
+        mad=mad(series),
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        outliers=outliers(series),
     )
 
 
@@ -134,7 +189,17 @@ def epoch_s(record: Record) -> tuple[float, bool] | None:
 
 def inter_token_ns(record: Record) -> list[float]:
     """Every gap between tokens of every repetition; the first decoded token's gap counts from its submission."""
-    return [float(after - before) for times in record.token_ns for before, after in pairwise((0, *times))]
+    return [gap for series in token_series(record) for gap in series]
+
+
+def token_series(record: Record) -> list[list[float]]:
+    """The gaps between tokens, ns, a list a repetition."""
+    return [[float(after - before) for before, after in pairwise((0, *times))] for times in record.token_ns]
+
+
+def token_spreads(record: Record) -> list[Spread]:
+    """The spread of each repetition's gaps between tokens, ns."""
+    return [found for series in token_series(record) if (found := spread(series))]
 
 
 def median_ns(times: Mapping[str, Sequence[int]] | None, how: str) -> float | None:

@@ -19,7 +19,8 @@ from rich.text import Text
 
 from tritmark.results.record import Record
 
-from . import compare, stats
+from . import stats
+from .comparison import rivals
 from .throttle import throttle
 
 WIDE_COLUMNS = 128
@@ -103,8 +104,8 @@ def row(record: Record) -> dict[str, str]:
         "Workload": record.workload + _options(record),
         "Prefill tok/s": _spread(stats.prefill_tps(record)),
         "Decode tok/s": _spread(stats.decode_tps(record)),
-        "TTFT ms": _number(statistics.median(ttft)) if ttft else NONE,
-        "ITL ms": "/".join(_number(stats.percentile(gaps, p)) for p in (50, 90, 99)) if gaps else NONE,
+        "TTFT ms": number(statistics.median(ttft)) if ttft else NONE,
+        "ITL ms": "/".join(number(stats.percentile(gaps, p)) for p in (50, 90, 99)) if gaps else NONE,
         "Train tok/s": _spread(stats.train_tps(record)),
         "Supervised tok/s": _middle(stats.train_tps(record, "supervised_tokens")),
         "Step s": _spread(stats.step_s(record)),
@@ -158,6 +159,7 @@ def derived(record: Record) -> dict[str, Any]:
         "epoch_extrapolated": epoch[1] if epoch else None,
         "training": dict(record.training) if record.training else None,
         "ttft_ns": statistics.median(record.ttft_ns) if record.ttft_ns else None,
+        "token_spreads_ns": [asdict(spread) for spread in stats.token_spreads(record)],
         **{f"itl_p{p}_ns": stats.percentile(gaps, p) if gaps else None for p in (50, 90, 99)},
         **{
             f"{what}_{how}_ns": stats.median_ns(getattr(record, f"{what}_ns"), how)
@@ -211,6 +213,12 @@ def markdown(records: Sequence[Record]) -> str:
         notes = [f"- {sentence}" for sentence in (*_notes(members), *_failures(members))]
         lines += ["", *notes, *([""] if notes else [])]
     return "\n".join([*lines, *(f"- **{name}**: {text}" for name, text in _definitions(records))]) + "\n"
+
+
+def number(value: float, like: float | None = None) -> str:
+    """At least three significant digits of ``like`` (else of ``value``), thousands separated, never an exponent."""
+    size = abs(value if like is None else like)
+    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
 
 
 def _by_machine(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -275,14 +283,14 @@ def _notes(members: Sequence[Record]) -> Iterator[str]:
     """What the rows cannot say: what the player itself costs, where other engines computed, and the comparisons."""
     yield from _player_costs(members)
     yield from dict.fromkeys(_place(r) for r in members if r.runner and r.adapter and r.status == "ok")
-    yield from compare.sentences(members)
+    yield from rivals.sentences(members)
 
 
 def _player_costs(members: Sequence[Record]) -> Iterator[str]:
     """The player's own time, apart from the GPU's; a software GPU computes while it is being asked."""
     apart = [r for r in members if r.status == "ok" and (r.caps or {}).get("kind") != "cpu"]
     costs = {(r.format, r.workload): stats.encode_per_dispatch_ns(r) for r in apart}
-    told = [f"{_number(ns / 1e3)} us ({' '.join(row)})" for row, ns in costs.items() if ns is not None]
+    told = [f"{number(ns / 1e3)} us ({' '.join(row)})" for row, ns in costs.items() if ns is not None]
     if told:
         yield f"a dispatch costs the player's CPU, apart from GPU time: {', '.join(told)}."
 
@@ -331,16 +339,16 @@ def _spread(values: Sequence[float]) -> str:
     if not values:
         return NONE
     middle = statistics.median(values)
-    return f"{_number(middle)} ± {_number(stats.mad(values), like=middle)}"
+    return f"{number(middle)} ± {number(stats.mad(values), like=middle)}"
 
 
 def _middle(values: Sequence[float]) -> str:
-    return _number(statistics.median(values)) if values else NONE
+    return number(statistics.median(values)) if values else NONE
 
 
 def _epoch(record: Record) -> str:
     found = stats.epoch_s(record)
-    return NONE if found is None else ("~" if found[1] else "") + _number(found[0])
+    return NONE if found is None else ("~" if found[1] else "") + number(found[0])
 
 
 def _losses(record: Record) -> str:
@@ -350,13 +358,7 @@ def _losses(record: Record) -> str:
 
 def _cold_warm(times: Any) -> str:
     cold, warm = stats.median_ns(times, "cold"), stats.median_ns(times, "warm")
-    return NONE if cold is None else _number(cold / 1e9) + (f"/{_number(warm / 1e9)}" if warm is not None else "")
-
-
-def _number(value: float, like: float | None = None) -> str:
-    """At least three significant digits of ``like`` (else of ``value``), thousands separated, never an exponent."""
-    size = abs(value if like is None else like)
-    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
+    return NONE if cold is None else number(cold / 1e9) + (f"/{number(warm / 1e9)}" if warm is not None else "")
 
 
 def _mib(size: int | None) -> str:
