@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,12 +31,12 @@ def context_of(device: Device | None, rested: Mapping[str, Any] | None = None) -
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """What a device said of itself before its first case."""
-    caps = verdict.caps
+    caps, gauge = verdict.caps, asdict(verdict.gauge) if verdict.gauge else None
     if caps is None:
         return {"exact": verdict.exact}
     lists = {"features": list(caps.features), "language_features": list(caps.language_features)}
     told = {**vars(caps), **lists, "limits": dict(caps.limits)}
-    return {"exact": verdict.exact, "adapter": caps.adapter, "driver": caps.driver, "caps": told}
+    return {"exact": verdict.exact, "adapter": caps.adapter, "driver": caps.driver, "caps": told, "gauge": gauge}
 
 
 def record_of(

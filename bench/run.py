@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,6 @@ from . import order
 from .case import OURS, Case
 from .cooldown import Rest
 from .foreign import run_foreign
-from .gauge import Gauge, measured
 from .measure import Arm, Tell, reason_of
 from .prepare import Prepare, prepare
 from .recording import context_of, record_of, verdict_json
@@ -33,12 +32,10 @@ class Bench:
     prepare: Prepare = prepare
     device_of: Callable[[str], Device] = open_device
     check: Callable[[Device], Verdict] = verify
-    measure: Callable[[Device], Gauge | None] = measured
     runner_of: Callable[[str], Runner] = open_runner
     rest: Rest = field(default_factory=Rest)
     devices: dict[str, Device] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
-    gauges: dict[str, Gauge | None] = field(default_factory=dict)
     runners: dict[str, Runner] = field(default_factory=dict)
 
     def device(self, spec: str) -> Device:
@@ -54,11 +51,6 @@ class Bench:
                 return verdict
             self.verdicts[device.name] = verdict
         return self.verdicts[device.name]
-
-    def gauge(self, device: Device) -> Gauge | None:
-        if device.name not in self.gauges:
-            self.gauges[device.name] = self.measure(device)
-        return self.gauges[device.name]
 
     def close(self) -> None:
         """Other engines keep files between their cases; those are removed."""
@@ -97,9 +89,7 @@ def _records_of(group: Sequence[Case], bench: Bench) -> Iterator[Record]:
         return
     stage("exactness probe and golden check")
     verdict = bench.verdict(device)
-    gauge = bench.gauge(device) if verdict.reason is None else None
-    rested = bench.rest.wait(device, stage)
-    context = context_of(device, rested) | verdict_json(verdict) | {"gauge": asdict(gauge) if gauge else None}
+    context = context_of(device, bench.rest.wait(device, stage)) | verdict_json(verdict)
     yield from run_group(group, device, verdict, bench, context)
 
 

@@ -109,7 +109,6 @@ class Serving:
             tell=lambda case, stage: self._show(note=f"{stage[0].upper()}{stage[1:]}"),
             device_of=lambda spec: self._page,
             check=lambda device: self._verdict_of(self._page.visits),
-            measure=lambda device: None,  # a visit of the page is for what the person chose
         )
         for record in records:
             self._show(**self._each(record))

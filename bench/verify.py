@@ -13,13 +13,16 @@ from tritmark.engine import conformance
 from tritmark.engine.errors import EngineError
 from tritmark.engine.plan import Caps
 
+from .gauge import Gauge, measured
+
 GOLDEN_MODEL = "synthetic:tiny"
 GOLDEN_FORMATS = ("tq1_0", "tq2_0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is known of a device: ``exact`` is None where the probe could not run, ``reason`` where all passed.
+    """What is known of a device: ``exact`` is None where the probe could not run, ``reason`` where all passed,
+    ``gauge`` where nothing could be measured.
 
     ``settled`` is False where a check could not be made: a phone that was locked may pass the next time.
     """
@@ -28,11 +31,12 @@ class Verdict:
     exact: bool | None
     reason: str | None
     settled: bool = True
+    gauge: Gauge | None = None
 
 
 def verify(device: Device) -> Verdict:
-    """Run the exactness probe, then the golden checks."""
-    caps, exact = None, None
+    """Run the exactness probe, then the golden checks; a device that passes is gauged while it is open."""
+    caps, exact, found = None, None, None
     try:
         with device.session() as session:
             caps = session.caps
@@ -46,10 +50,11 @@ def verify(device: Device) -> Verdict:
                     session, Bundle(plan=conformance.golden_plan(caps, format), model=GOLDEN_MODEL, format=format)
                 )
                 failed = failed or (f"the golden check of {format} ({wrong})" if wrong else None)
+            found = None if failed else measured(session)
     except (DeviceError, EngineError) as error:
         return Verdict(caps=caps, exact=exact, reason=str(error), settled=False)
     advice = f"{caps.adapter} failed {failed}: it computes wrongly; update its driver or choose another adapter"
-    return Verdict(caps=caps, exact=exact, reason=advice if failed else None)
+    return Verdict(caps=caps, exact=exact, reason=advice if failed else None, gauge=found)
 
 
 def mismatch(session: Session, bundle: Bundle) -> str | None:

@@ -72,8 +72,11 @@ def measured(device: Any) -> dict[str, Any]:
 
     verdict = verify(device)
     entry = {"exact": verdict.exact, "usable": verdict.reason is None, "reason": verdict.reason}
+    if verdict.gauge:
+        return {**entry, **asdict(verdict.gauge)}
     try:
-        return {**entry, **asdict(gauge(device))}
+        with device.session() as session:
+            return {**entry, **asdict(gauge(session))}
     except DeviceError as error:
         return {**entry, "copy_bytes_per_s": None, "dispatch_ns": None, "unmeasured": str(error)}
 
