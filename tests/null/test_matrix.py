@@ -266,7 +266,9 @@ def test_a_bug_costs_its_case_and_is_named_in_one_line() -> None:
 
 
 def test_a_plan_beyond_the_memory_becomes_a_failed_row_with_both_sizes() -> None:
-    records = run(expand({**MATRIX, "model": "huge", "workload": "prefill:4"}))
+    small = {**MATRIX, "workload": "prefill:4", "format": "tq1_0"}
+    *records, later = run(expand_all([{**MATRIX, "model": "huge", "workload": "prefill:4"}, small]))
+    assert len(records) == 2 and later.status == "ok"
     assert all(record.status == "failed" and "needs 1,099,511,627,776 MiB" in str(record.reason) for record in records)
     assert all(
         "MiB free" in str(record.reason) and record.predicted_peak_bytes == (1 << 60) + 4 * 256 for record in records
