@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,12 @@ TIMEOUT_S = 600.0
 def emit(value: Mapping[str, Any]) -> None:
     """One object on one line of standard output."""
     print(json.dumps(value, separators=(",", ":")), flush=True)
+
+
+def warn(notes: Sequence[str]) -> None:
+    """Lines that a person should know about, beside the result."""
+    for note in notes:
+        print(f"tritmark: {note}", file=sys.stderr)
 
 
 def listed(texts: list[str] | None) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .output import TIMEOUT_S, Activation, AsJson, Timeout, emit, listed
+from .output import TIMEOUT_S, Activation, AsJson, Timeout, emit, listed, warn
 
 if TYPE_CHECKING:
     from tritmark.bench.campaign import Sessions
@@ -93,9 +93,11 @@ def show(
 ) -> None:
     """Show the table of a results folder, and what its columns mean."""
     from tritmark.reports import tables
-    from tritmark.results.store import read
+    from tritmark.results.store import contents
 
-    records = read(folder)
+    found = contents(folder)
+    records = found.records
+    warn(found.notes)
     if as_json:
         for record in records:
             emit(tables.derived(record))

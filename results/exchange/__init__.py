@@ -1,1 +1,1 @@
-"""Records to and from files of other shapes: CSV, Parquet, SQL, and what other tools write."""
+"""Records in the files of other programs, and back: tables, llama-bench, pytest-benchmark; folders joined by id."""

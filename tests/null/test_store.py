@@ -36,7 +36,7 @@ def test_records_come_back_in_the_order_they_were_appended(tmp_path: Path) -> No
     assert [r.id for r in read(folder)] == ["a", "b"] and held(folder) == {("a", 1), ("b", 1)}
 
 
-def test_a_torn_last_line_is_skipped_by_readers_and_cut_off_by_the_next_writer(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_skipped_by_readers_and_put_aside_by_the_next_writer(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.append(record("a"))
     path = tmp_path / FILE_NAME
