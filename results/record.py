@@ -200,6 +200,8 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         return None if value is None else _checked(options[0], value, where)
     if origin is tuple and isinstance(value, list):
         if arguments[-1] is Ellipsis:
+            if (series := _series(arguments[0], value)) is not None:
+                return series
             return tuple(_checked(arguments[0], item, f"{where}[{at}]") for at, item in enumerate(value))
         if len(arguments) == len(value):
             items = enumerate(zip(arguments, value, strict=True))
@@ -209,6 +211,19 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     elif type(value) is hint:  # not isinstance: True is no int here
         return value
     raise RecordError(f"record field {where} should be {_name(hint)}, not {json.dumps(value)[:40]}")
+
+
+def _series(hint: Any, value: list[Any]) -> tuple[Any, ...] | None:
+    """A series of numbers or of rows of them, checked a column at a time: they are most of a record. None where its
+    items have to be looked at one by one.
+    """
+    kinds, columns = set(map(type, value)), get_args(hint)
+    if kinds <= {hint}:
+        return tuple(value)
+    if kinds != {list} or set(map(len, value)) != {len(columns)}:
+        return None
+    rows = zip(columns, zip(*value, strict=True), strict=True)
+    return tuple(map(tuple, value)) if all(set(map(type, column)) == {kind} for kind, column in rows) else None
 
 
 def _name(hint: Any) -> str:
