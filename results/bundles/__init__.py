@@ -1,0 +1,1 @@
+"""Bundles: records in one signed archive that strangers can check."""
