@@ -7,7 +7,25 @@ from typing import NoReturn
 
 import typer
 
-from .commands import adapt, audit, convert, finetune, machine, model, pretrain, probe, run, serve
+from .commands import (
+    adapt,
+    audit,
+    bundle,
+    compare,
+    convert,
+    cost,
+    exchange,
+    finetune,
+    machine,
+    model,
+    platforms,
+    pretrain,
+    probe,
+    recommend,
+    report,
+    run,
+    serve,
+)
 
 HELP = "Which ternary weight format, TQ1_0 or TQ2_0, to ship and keep resident on this device, measured."
 app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, no_args_is_help=True,
@@ -18,10 +36,12 @@ INTERRUPTED = 130  # what typer exits with on Ctrl-C, in silence
 COMMANDS = (
     run.run, run.show, model.plan, model.logits, model.generate, serve.serve, machine.devices, probe.probe,
     machine.doctor, convert.convert, finetune.finetune, pretrain.pretrain, adapt.merge,
-    adapt.perplexity, audit.audit,
+    adapt.perplexity, audit.audit, recommend.recommend, compare.compare, compare.gate,
+    exchange.export, exchange.import_, bundle.bundle, bundle.verify, cost.cost, platforms.platforms,
+    report.report, report.view,
 )  # fmt: skip
 for command in COMMANDS:
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)  # import is a word of Python
 
 
 def main() -> None:

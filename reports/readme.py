@@ -1,6 +1,6 @@
-"""The table of measured results in the project's README, made from the records beside it.
+"""The tables of the project's README, made from the records and the published figures beside it.
 
-usage: python -m tritmark.reports.readme README.md FOLDER ...     (rewrites the lines between the two markers)
+usage: python -m tritmark.reports.readme README.md PUBLISHED.csv FOLDER ...     (rewrites the lines between markers)
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from tritmark.results.record import Record
 from tritmark.results.store import read
 
 from . import stats
+from .audit.graded import published_records
+from .choice import evaluation as scoring
+from .choice.pairs import paired
+from .choice.rendering import scores
 
-FIRST, LAST = "<!-- measured: begin -->", "<!-- measured: end -->"
+MARKERS = "<!-- {name}: begin -->", "<!-- {name}: end -->"
 HEADS = ("Device", "Model", "Format", "Prefill tok/s", "Decode tok/s", "Weights read, GB/s", "GPU MiB")
 TRAINING_HEADS = (
     "Device", "Model", "Format", "Fine-tuning", "Train tok/s", "with padding", "Epoch s", "GPU MiB",
@@ -46,13 +50,24 @@ def table(machines: Iterable[Sequence[Record]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def rewritten(text: str, machines: Iterable[Sequence[Record]]) -> str:
-    """``text`` with the lines between the markers replaced. Raises ValueError where a marker is missing."""
-    before, first, rest = text.partition(FIRST)
-    _, last, after = rest.partition(LAST)
-    if not first or not last:
-        raise ValueError(f"the text needs the lines {FIRST} and {LAST}")
-    return f"{before}{first}\n{table(machines)}{last}{after}"
+def evaluation(published: Path) -> str:
+    """How well formats are chosen for the published devices, each left out in turn: all figures, and the sound ones."""
+    cells = scoring.table(paired(published_records(published)))
+    return scores([score for score in scoring.tables(cells) if score.left_out == "column"]) + "\n"
+
+
+def rewritten(text: str, published: Path, machines: Iterable[Sequence[Record]]) -> str:
+    """``text`` with the lines between its markers replaced. Raises ValueError where a marker is missing."""
+    return _between(_between(text, "measured", table(machines)), "evaluation", evaluation(published))
+
+
+def _between(text: str, name: str, lines: str) -> str:
+    first, last = (marker.format(name=name) for marker in MARKERS)
+    before, found_first, rest = text.partition(first)
+    _, found_last, after = rest.partition(last)
+    if not found_first or not found_last:
+        raise ValueError(f"the text needs the lines {first} and {last}")
+    return f"{before}{first}\n{lines}{last}{after}"
 
 
 def _name(records: Sequence[Record]) -> str:
@@ -112,8 +127,9 @@ def _rate(sessions: Sequence[Record], rates_of: Callable[[Record], list[float]])
 
 
 def main(arguments: Sequence[str]) -> None:
-    readme, *folders = map(Path, arguments)
-    readme.write_text(rewritten(readme.read_text(encoding="utf-8"), map(read, folders)), encoding="utf-8")
+    readme, published, *folders = map(Path, arguments)
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(rewritten(text, published, map(read, folders)), encoding="utf-8")
 
 
 if __name__ == "__main__":
