@@ -40,7 +40,8 @@ def _record(cell: Cell, grade: str, reasons: Sequence[str]) -> Record:
     figure["value"] = cell.figure
     there = cell.figure is not None
     device = " ".join(part for part in (cell.device, cell.processor) if part) or "unnamed"
-    place: dict[str, Any] = {"model": cell.model, "format": cell.format.lower(), "workload": cell.metric, "device": device}
+    place: dict[str, Any] = {"model": cell.model, "format": cell.format.lower(), "workload": cell.metric}
+    place["device"] = device
     key = case_key({**place, **figure})
     return Record(
         schema=SCHEMA, id=case_key({"published": key}) * 2, kind="published", status="ok" if there else "failed",

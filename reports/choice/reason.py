@@ -32,11 +32,16 @@ def sentence(
 def _why(draws: Draws, memory_bound: bool) -> str:
     """How the formats compare."""
     low, middle, high = (float(value) for value in np.quantile(1 - draws.gain, (0.1, 0.5, 0.9)))
-    said = f"TQ2_0 takes {middle:.3f} times as long as TQ1_0 ({low:.3f} to {high:.3f} in 80 of 100 cases)"
+    said = f"TQ2_0 takes {_share(middle)} time than TQ1_0 (80 % interval: {_share(low)} to {_share(high)})"
     if abs(1 - middle) > TIE:
         return said
     kind = "memory-bound, where fewer bytes are the safer choice" if memory_bound else "not memory-bound"
     return f"{said}, which is a tie within 3 %, and the work is {kind}"
+
+
+def _share(ratio: float) -> str:
+    """A ratio of times, from TQ1_0's."""
+    return f"{abs(1 - ratio):.1%} {'less' if ratio < 1 else 'more'}"
 
 
 def _saved(options: Sequence[Option], chosen: str) -> list[str]:
@@ -56,9 +61,8 @@ def _doubt(option: Option, known: Sequence[Known], mix: Mapping[str, float], bas
     """What a prediction owes its reader, and what a single process does."""
     if basis == "measured":
         one = ", ".join(each.phase for each in known if each.spread_of != "sessions")
-        return (
-            f" The interval of {one} is over repetitions of one process (--sessions 3 tells of others)." if one else ""
-        )
+        said = f" For {one} the interval is over the repetitions of one process; run --sessions 3 for more."
+        return said if one else ""
     seconds = {each.phase: mix[each.phase] * math.exp(-each.middle) for each in known}
     foreign = [
         each.phase for each in known if not each.supported and seconds[each.phase] > LITTLE * sum(seconds.values())

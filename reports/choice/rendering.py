@@ -85,7 +85,7 @@ def _options(options: Sequence[Option]) -> list[str]:
 
 def _rates(found: Recommendation) -> list[str]:
     """Both formats' rates with 80 % intervals; what is repacked runs as TQ2_0."""
-    lines = [f"{'phase':9}{'format':9}{'tok/s':>9}   {'in 80 of 100 cases':24}grade"] if found.mix else []
+    lines = [f"{'phase':9}{'format':9}{'tok/s':>9}   {'80 % interval':24}grade"] if found.mix else []
     for phase in found.mix:
         for each in found.options[:2]:
             rate = each.rates[phase]

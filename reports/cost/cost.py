@@ -225,13 +225,15 @@ def _assumed(prefill: Rate, decode: Rate, powered: bool, prices: Prices) -> tupl
 
 
 def selected(records: Iterable[Record], device: str | None, model: Sequence[str], fmt: Sequence[str]) -> list[Record]:
-    """Those on a device whose adapter or name contains ``device``, of these models and formats; None and empty: all."""
+    """Those on a device whose adapter or name contains ``device``, of models whose name contains one of ``model``, of
+    these formats; None and empty: all.
+    """
 
     def fits(record: Record) -> bool:
         names = f"{record.adapter or ''} {record.device}".lower()
         return (
             (device is None or device.lower() in names)
-            and (not model or record.model in model)
+            and (not model or any(part.lower() in record.model.lower() for part in model))
             and (not fmt or record.format in fmt)
         )
 
