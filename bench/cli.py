@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import typer
@@ -28,26 +29,37 @@ from .commands import (
 )
 
 HELP = "Which ternary weight format, TQ1_0 or TQ2_0, to ship and keep resident on this device, measured."
-app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, no_args_is_help=True,
-                  pretty_exceptions_enable=False)  # fmt: skip
-
 INTERRUPTED = 130  # what typer exits with on Ctrl-C, in silence
 
 COMMANDS = (
-    run.run, run.show, model.plan, model.logits, model.generate, serve.serve, machine.devices, probe.probe,
-    machine.doctor, convert.convert, finetune.finetune, pretrain.pretrain, adapt.merge,
-    adapt.perplexity, audit.audit, recommend.recommend, compare.compare, compare.gate,
-    exchange.export, exchange.import_, bundle.bundle, bundle.verify, cost.cost, platforms.platforms,
-    report.report, report.view,
+    run.run, run.show, recommend.recommend, report.report, report.view, probe.probe, model.plan, machine.devices,
+    machine.doctor, serve.serve, compare.compare, compare.gate, cost.cost, audit.audit, platforms.platforms,
+    exchange.export, exchange.import_, bundle.bundle, bundle.verify, convert.convert, model.generate, model.logits,
+    adapt.perplexity, finetune.finetune, adapt.merge, pretrain.pretrain,
 )  # fmt: skip
-for command in COMMANDS:
-    app.command(command.__name__.rstrip("_"))(command)  # import is a word of Python
+NAMES = {command.__name__.rstrip("_"): command for command in COMMANDS}  # import is a word of Python
+
+
+def app(arguments: Sequence[str]) -> typer.Typer:
+    """The command line. Only the command that ``arguments`` begin with gets its options: reading those of all commands
+    takes as long as everything else in `tritmark --help`, which does not show them.
+    """
+    app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, no_args_is_help=True,
+                      pretty_exceptions_enable=False)  # fmt: skip
+    for name, command in NAMES.items():
+        asked = name == next(iter(arguments), None)
+        app.command(name, help=command.__doc__)(command if asked else _unread)
+    return app
+
+
+def _unread() -> None:
+    """Stands for a command that was not asked for."""
 
 
 def main() -> None:
     """Entry point: every known error is one line on standard error and exit status 1, or 2 for wrong usage."""
     try:
-        app()
+        app(sys.argv[1:])()
     except SystemExit as end:
         if end.code == INTERRUPTED:
             print("tritmark: interrupted", file=sys.stderr)

@@ -69,9 +69,12 @@ class Tab:
             time.sleep(0.05)
 
     def said(self) -> list[dict[str, Any]]:
-        """Everything on the console, and what the browser itself complains about."""
+        """Everything on the console, and what the browser itself complains about, except that a script, not a person,
+        follows links.
+        """
         self.ask("Runtime.evaluate", expression="1")  # whatever came before is read by now
-        return [event for event in self.events if event["method"] in SAID]
+        told = [event for event in self.events if event["method"] in SAID]
+        return [event for event in told if "NavigationEntryMarkedSkippable" not in str(event)]
 
     def requested(self) -> list[str]:
         """The addresses of all requests."""

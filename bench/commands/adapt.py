@@ -82,7 +82,9 @@ def perplexity(
     timeout_s: Timeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """How well a model predicts a text: mean negative log likelihood and perplexity."""
+    """How well a model predicts a text.
+
+    Mean negative log likelihood and perplexity."""
     from tritmark.bench.perplexity import perplexity as measure
     from tritmark.bench.perplexity import read_texts
     from tritmark.devices.registry import open_device

@@ -16,7 +16,9 @@ Files = Annotated[list[Path], typer.Argument(help="CSV files: source,table,model
 
 
 def audit(files: Files, as_json: AsJson = False) -> None:
-    """Check published tables by arithmetic alone: copies, bytes, sizes, units, and what contradicts what.
+    """Whether published tables can be true, by arithmetic alone.
+
+    Copies, bytes, sizes, units, and what contradicts what.
 
     Finding something is no failure: the exit status is 0."""
     from tritmark.reports.audit.audit import audit as check

@@ -36,7 +36,9 @@ def bundle(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write records, versions and digests into one signed archive, and say what of this machine is in it."""
+    """Write records into one signed archive to share.
+
+    Versions and digests go along; it is said what of this machine is in it."""
     from tritmark.bench.case import CaseError
     from tritmark.bench.provenance import versions
     from tritmark.results.bundles import bundle as bundles
@@ -76,7 +78,9 @@ def verify(
     timeout_s: Timeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Check an archive: its members, signature, schema, arithmetic and, with --replay, its plans and outputs.
+    """Whether a shared archive is what was measured.
+
+    Its members, signature, schema, arithmetic and, with --replay, its plans and outputs.
 
     Exit status 0: all that was checked holds; 1: something does not, or nothing could be replayed."""
     from tritmark.results.bundles import bundle as bundles

@@ -28,7 +28,9 @@ def compare(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Which metrics of B differ from A: faster, slower, the same, or undecided and how many sessions would tell.
+    """Whether B is faster than A, by sessions.
+
+    Each metric is faster, slower, the same, or undecided: then how many sessions would tell.
 
     A difference is no failure: the exit status is 0; `tritmark gate` is for CI."""
     from tritmark.reports.comparison import rendering
@@ -64,7 +66,9 @@ def gate(
     timeout_s: Timeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Exit with 1 for a regression of NEW that fresh sessions confirm, or that nobody could confirm; else with 0.
+    """Fail where NEW regressed, once fresh sessions confirm it.
+
+    Exit with 1 for a regression that is confirmed, or that nobody could confirm; else with 0.
 
     What is undecided is said and passes. What cannot be compared exits with 2."""
     from tritmark.bench.case import CaseError

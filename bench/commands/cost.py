@@ -44,7 +44,7 @@ def cost(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a query costs on measured devices, and when a device that is paid once beats the cloud.
+    """What a query costs on a device, and when that beats the cloud.
 
     Rates and battery readings come from records, prices from you; none has a default."""
     from tritmark.bench.case import CaseError

@@ -34,7 +34,7 @@ Out = Annotated[Path, typer.Option(help="Results folder, new or one to add to.")
 
 
 def export(sources: Sources, to: To, shape: As = None, force: Force = False, as_json: AsJson = False) -> None:
-    """Write records into one file that pandas, SQL or another benchmark tool reads."""
+    """Write records to a file for pandas, SQL or another tool."""
     from tritmark.bench.case import CaseError
     from tritmark.results.exchange import exporting
     from tritmark.results.exchange.joining import joined
@@ -58,7 +58,9 @@ def export(sources: Sources, to: To, shape: As = None, force: Force = False, as_
 
 
 def import_(sources: Sources, out: Out, as_json: AsJson = False) -> None:
-    """Join results folders and files of many machines into one results folder, each record once."""
+    """Join results of many machines and tools into one folder.
+
+    Each record is kept once."""
     from tritmark.results.exchange.joining import import_into
 
     whole = import_into(out, sources)

@@ -45,7 +45,7 @@ def devices(
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check drivers, memory, disk, power, clocks and background load."""
+    """What would spoil the numbers: drivers, memory, power, load."""
     from tritmark.bench.doctor import examine
 
     findings = examine()

@@ -16,7 +16,9 @@ def platforms(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare this project with other ways to run a model on a device, as far as public sources say it."""
+    """What other ways there are to run a model on a device.
+
+    As far as public sources say it; each cell names its own."""
     from tritmark.bench.case import CaseError
     from tritmark.reports.choice import platforms as table
 

@@ -66,7 +66,7 @@ def pretrain(
     timeout_s: Timeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Train a ternary model from scratch: its tokenizer, then all its weights.
+    """Train a ternary model from scratch, tokenizer and weights.
 
     The same text, seed and settings give the same model, byte for byte, on every exact device."""
     from tritmark.bench import pretrain as pretraining

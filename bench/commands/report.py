@@ -29,7 +29,9 @@ def report(
     published: Published = None,
     as_json: AsJson = False,
 ) -> None:
-    """What the records come to: what to do first, the tables, the pictures, published figures, the evidence.
+    """What the records come to, as a page, Markdown or pictures.
+
+    What to do first, the tables, the pictures, published figures, the evidence.
 
     Without --html, --markdown or --pictures it is printed."""
     with _uncollected():
@@ -53,7 +55,9 @@ def view(
     published: Published = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the report's page to browsers of this computer, made anew when the records change. Ctrl-C ends it."""
+    """Serve the report's page here, made anew when records change.
+
+    Ctrl-C ends it."""
     from tritmark.bench.case import CaseError
     from tritmark.bench.viewing import Viewing, open_server
     from tritmark.reports.page.page import html

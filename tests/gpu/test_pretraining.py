@@ -147,7 +147,7 @@ def test_data_larger_than_a_device_should_hold_give_the_same_model_also_after_a_
     with monkeypatch.context() as patch:
         patch.setattr(pretraining, "pretrain", lambda device, request, *rest: asked.append(request))
         arguments = ("--data", text, "--out", tmp_path / "model.gguf", *SHAPE, "--learning-rate", "0.01")
-        app(["pretrain", *map(str, arguments)], standalone_mode=False)
+        app(["pretrain"])(["pretrain", *map(str, arguments)], standalone_mode=False)
     cut: list[Volume] = []
     monkeypatch.setattr(lesson, "VOLUME_TOKENS", 8 * 64)
     monkeypatch.setattr(lesson, "volumes", lambda *run: cut.extend(volumes(*run)) or volumes(*run))

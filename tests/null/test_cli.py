@@ -46,7 +46,12 @@ DECODE = record(
     token_ns=(tuple(range(50_000_000, 6_450_000_000, 50_000_000)),),
 )
 FAILED = record(
-    id="2", status="failed", reason="the player died during load: exit code 134", samples_ns=(), ttft_ns=(), load_ns=None
+    id="2",
+    status="failed",
+    reason="the player died during load: exit code 134",
+    samples_ns=(),
+    ttft_ns=(),
+    load_ns=None,
 )
 
 

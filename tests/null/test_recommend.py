@@ -28,7 +28,7 @@ FOLDERS = sorted(path.parent for path in (RESULTS / "measured").glob("*/records.
 
 
 def printed(*arguments: str | Path) -> str:
-    ended = CliRunner().invoke(app, ["recommend", *map(str, arguments)])
+    ended = CliRunner().invoke(app(["recommend"]), ["recommend", *map(str, arguments)])
     if ended.exception and not isinstance(ended.exception, SystemExit):
         raise ended.exception
     assert ended.exit_code == 0, ended.output

@@ -42,7 +42,8 @@ def test_the_recorded_command_has_the_settings_and_the_data_that_the_file_names(
         asked.append(request)
 
     monkeypatch.setattr(pretraining, "pretrain", note)
-    app(shlex.split(RECIPE["command"])[1:], standalone_mode=False)
+    command = shlex.split(RECIPE["command"])[1:]
+    app(command)(command, standalone_mode=False)
     [request] = asked
     tokenizer = load_tokenizer(tokenizer_metadata())
     made = read(*named_documents(request.data), tokenizer, request.shape, request.data)
