@@ -1,6 +1,6 @@
 """What is known of hardware before anything ran on it: its class, and what a roofline needs.
 
-A class is named for its driver. Its bandwidth is that of the example's data sheet; its balance, 32-bit operations a
+A class is named for its driver. Its bandwidth is about that of the example; its balance, 32-bit operations a
 second over bytes a second, is right to a factor of two at best, which is what the roofline is asked for.
 """
 
