@@ -32,7 +32,7 @@ class Gauge:
 
 def gauge(session: Session) -> Gauge:
     """Measure; DeviceError where the device does not play, or where one copy takes as long as many."""
-    most = COPY_BYTES // 4 if session.caps.kind == "cpu" else COPY_BYTES  # a processor needs no more to show its memory
+    most = COPY_BYTES // 16 if session.caps.kind == "cpu" else COPY_BYTES  # software copies slower than any memory
     size = min(most, session.caps.limit("maxStorageBufferBindingSize"))
     copy_ns = _slope_ns(session, size, COPIES)
     dispatch_ns = _slope_ns(session, TINY_BYTES, TINY_DISPATCHES)

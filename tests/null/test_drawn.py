@@ -28,7 +28,7 @@ def test_pictures_have_unique_names_and_captions_of_one_sentence() -> None:
 def test_nothing_is_drawn_from_records_that_hold_nothing(picture: drawn.Picture) -> None:
     empty = made(
         HOST[0], samples_ns=(), ttft_ns=(), token_ns=(), ledger=None, ledger_peak_bytes=None, process_memory=(),
-        telemetry=None, training=None,
+        telemetry=None, training=None, kernels=(),
     )  # fmt: skip
     assert picture.draw([]) is None and picture.draw([empty]) is None
     assert picture.draw([replace(record, status="failed") for record in H200]) is None
@@ -90,7 +90,7 @@ def test_matplotlib_is_left_as_it_was() -> None:
 
 
 def test_saved_files_hold_every_picture_there_is(tmp_path: Path) -> None:
-    lora = [replace(record, process_memory=()) for record in HOST if record.training]
+    lora = [replace(record, process_memory=(), kernels=()) for record in HOST if record.training]
     paths = drawn.save(lora, tmp_path / "new", "svg")
     assert [path.name for path in paths] == ["memory.svg", "epoch.svg", "losses.svg"]
     assert all("background: white" in path.read_text() for path in paths)
