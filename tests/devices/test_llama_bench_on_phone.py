@@ -55,7 +55,8 @@ def test_a_phone_gives_records_with_telemetry_and_keeps_nothing(phone: Phone, tm
     ("how", "says"),
     [("no-gpu", "names no GPU"), ("crash", "exit code 3 (ggml.c:1"), ("signal", "signal 9 (SIGKILL")],
 )
-def test_what_goes_wrong_on_a_phone_is_a_failed_row(phone: Phone, tmp_path: Path, how: str, says: str) -> None:  # noqa: F811
+def test_what_goes_wrong_on_a_phone_is_a_row_without_numbers(phone: Phone, tmp_path: Path, how: str, says: str) -> None:  # noqa: F811
     records = list(run(cases(tmp_path, phone, how, workload="prefill:8")))
-    assert all(record.status == "failed" and says in str(record.reason) for record in records) and len(records) == 2
+    status = "fallback" if how == "no-gpu" else "failed"
+    assert all(record.status == status and says in str(record.reason) for record in records) and len(records) == 2
     assert not list((phone.files / "data/local/tmp").glob("tritmark-*"))
