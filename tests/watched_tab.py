@@ -96,7 +96,8 @@ class Tab:
 @contextmanager
 def tab(folder: Path) -> Iterator[Tab]:
     """An open tab; the browser keeps its profile in ``folder`` and is gone at the end."""
-    flags = ("--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={folder}")
+    quick = "--disable-ipc-flooding-protection"  # else links that are followed too quickly are dropped
+    flags = ("--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={folder}", quick)
     browser = Program([binary(), *FLAGS, *flags, "about:blank"])
     try:
         (found,) = wait_for(lambda: Devtools(_port(folder)).pages())

@@ -135,7 +135,7 @@ def _cases(ids: Sequence[str], known: Mapping[str, Record]) -> list[str]:
 def _seconds(value: float | None) -> str:
     if value is None:
         return NONE
-    return number(value) if value >= 1 else f"{value:.3g}"
+    return number(value) if value >= 1 else f"{value:#.3g}"
 
 
 def _percent(share: float | None, digits: int) -> str:

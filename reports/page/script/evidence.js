@@ -7,21 +7,23 @@ const PLAYED = {
 const UNTOLD = "not recorded";
 
 function evidence(found) {
-  const listed = [...found].sort((a, b) => (a.started_at < b.started_at ? 1 : a.started_at > b.started_at ? -1 : 0));
+  const listed = [...found].sort((a, b) => byTime(b, a));
   if (!listed.length) return [element("p", { class: "soft" }, "The filter leaves no record.")];
   const body = element("tbody");
   const more = inParts(listed, listedRow, body, "records");
   const heads = ["Record", "Begun", "Grade", "Status", "Model", "Format", "Workload", "Device", "Revision"];
-  return [scrolling("Records", element("thead", {}, element("tr", {}, ...heads.map((head) => headCell([head])))), body), more];
+  const list = scrolling("Records", element("thead", {}, element("tr", {}, ...heads.map((head) => headCell([head])))), body);
+  list.classList.add("texts");
+  return [list, more];
 }
 
 function listedRow(record) {
   const texts = [record.model, record.format, record.workload, record.machine, (revision(record) ?? NONE).slice(0, 10)];
   return element("tr", { class: record.status === "ok" ? null : "failed" },
     element("th", { scope: "row" }, element("a", { href: address(record), class: "id" }, record.id.slice(0, 8))),
-    element("td", { class: "text" }, moment(record)),
-    element("td", { class: "text" }, badge(record.grade)), element("td", { class: "text" }, record.status),
-    ...texts.map((text) => element("td", { class: "text" }, text || NONE)));
+    element("td", {}, moment(record)),
+    element("td", {}, badge(record.grade)), element("td", {}, record.status),
+    ...texts.map((text) => element("td", {}, text || NONE)));
 }
 
 // The entry of the first of `ids`; links to the others.
@@ -33,29 +35,30 @@ function entry(ids) {
     return element("article", { id: `r-${ids[0]}` }, close, element("h2", { id: "entry-title" }, "No such record"),
       element("p", {}, `This page holds no record ${ids[0]}.`));
   }
-  const told = record.figure ? figureFacts(record) : measuredFacts(record);
-  const facts = told.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, ...[value ?? UNTOLD].flat())]);
+  const facts = (record.figure ? figureFacts(record) : measuredFacts(record))
+    .flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value ?? UNTOLD)]);
+  const reasons = record.grade_reasons.map((reason) => element("li", {}, reason));
   return element("article", { id: `r-${record.id}` }, close,
     element("h2", { id: "entry-title" }, `${record.model || "no model"}, ${record.format || "no format"}, ${record.workload}`),
     element("p", {}, record.machine, " ", badge(record.grade)),
-    record.grade_reasons.length ? element("ul", { class: "reasons" }, ...record.grade_reasons.map((reason) => element("li", {}, reason))) : null,
+    reasons.length ? element("ul", { class: "reasons" }, ...reasons) : null,
     record.status === "ok" ? null : element("p", { class: "alarm" }, `${record.status}: ${record.reason ?? "no reason was recorded"}`),
-    ids.length > 1 ? others("Cases behind the number", ids.map((id) => byId.get(id)).filter(Boolean), record) : null,
+    ids.length > 1 ? others("Cases behind the number", ids.map((id) => byId.get(id)).filter(Boolean), record, true) : null,
     sessionsOf(record),
     element("dl", {}, ...facts));
 }
 
 function measuredFacts(record) {
-  const measured = columns.map(({ name, kind }, at) => [name, record.values[at] ? shown(kind, [record.values[at]]) : null]).filter(([, text]) => text);
+  const versions = Object.entries(record.versions ?? {}).filter(([name]) => name !== "revision");
+  const samples = record.samples_ns.map((ns) => ns.toLocaleString("en-US")).join("  ");
   return [
-    ...measured.map(([name, text]) => [name, element("strong", {}, text)]),
+    ...told(record).map(([name, text]) => [name, element("strong", {}, text)]),
     ["Record", code(record.id)], ["Begun", moment(record)], ["Revision", code(revision(record))],
     ["Model hash", code(record.model_sha256)], ["Adapter", record.adapter], ["Driver", record.driver], ["Device", record.device],
     ["System", record.os], ["Player", record.runner ?? record.player], ["Method", method(record)],
     ["Exact", { true: "yes, the exactness probe passed", false: "NO, the exactness probe failed" }[record.exact]],
     ["Digest", code(record.digest)], ["Plan hash", code(record.plan_hash)], ["Shader hash", code(record.shader_hash)],
-    ["Versions", Object.entries(record.versions ?? {}).filter(([name]) => name !== "revision").map(([name, text]) => `${name} ${text}`).join(", ") || null],
-    ["Samples, ns", record.samples_ns.length ? code(record.samples_ns.map((ns) => ns.toLocaleString("en-US")).join("  ")) : null],
+    ["Versions", versions.map(([name, text]) => `${name} ${text}`).join(", ") || null], ["Samples, ns", code(samples)],
     ["Case", code(record.case_key)],
   ];
 }
@@ -97,12 +100,12 @@ function sessionsOf(record) {
   return !record.figure && members.length > 1 ? others("All sessions of the case", cellOf(members).sessions, record) : null;
 }
 
-function others(title, members, current) {
-  const rate = (record) => (record.figure ? number(record.figure.value ?? 0)
-    : columns.map(({ kind }, at) => (record.values[at] ? shown(kind, [record.values[at]]) : null)).find(Boolean) ?? record.status);
+function others(title, members, current, cases = false) {
+  const rate = (record) => (record.figure ? `${record.figure.value ?? record.reason}` : told(record)[0]?.[1] ?? record.status);
   const list = element("ul", { class: "others" });
   const more = inParts(members, (record) => element("li", {},
     element("a", { href: address(record), "aria-current": record === current ? "true" : null }, rate(record)),
-    ` ${record.format} ${record.workload}, ${moment(record)}, session ${record.session}, ${(revision(record) ?? "no revision").slice(0, 10)}`), list, "records");
+    cases ? `, ${record.format} ${record.workload}` : null,
+    `, ${moment(record)}, session ${record.session}, ${(revision(record) ?? "no revision").slice(0, 10)}`), list, "records");
   return element("section", {}, element("h3", {}, title), list, more);
 }

@@ -2,11 +2,12 @@
 
 const dialog = document.getElementById("entry");
 let state = stateOfAddress();
+let followed = null; // the address of the entry that is open
 
 function show() {
   const found = records.filter((record) => matches(record, state));
-  const all = found.length === records.length;
-  document.getElementById("filtered").textContent = all ? "" : `: ${found.length.toLocaleString("en-US")} of ${records.length.toLocaleString("en-US")} records`;
+  const [some, all] = [found, records].map(({ length }) => length.toLocaleString("en-US"));
+  document.getElementById("filtered").textContent = some === all ? "" : `: ${some} of ${all} records`;
   document.getElementById("machines").replaceChildren(...matrix(found, state));
   document.getElementById("figures")?.replaceChildren(...published(found));
   document.getElementById("records").replaceChildren(...evidence(found));
@@ -30,6 +31,7 @@ function showChoices() {
 function follow() {
   const address = location.hash;
   if (address.startsWith("#r-")) {
+    followed = address;
     dialog.replaceChildren(entry(address.slice(3).split(",").map(decoded)));
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
@@ -65,7 +67,7 @@ form.addEventListener("reset", () => {
 });
 form.addEventListener("submit", (event) => event.preventDefault());
 dialog.addEventListener("close", () => {
-  if (location.hash.startsWith("#r-")) history.replaceState(null, "", addressOf(state));
+  if (location.hash === followed) history.replaceState(null, "", addressOf(state));
 });
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close(); // the backdrop

@@ -8,10 +8,10 @@ const contexts = data.contexts.map((row) => {
   return Object.fromEntries(data.contextFields.map((name, at) => [name, name === "cell" ? cell : texts[at]]));
 });
 const records = data.records.map((row) => {
-  const told = Object.fromEntries(data.recordFields.map((name, at) => [name, row[at]]));
-  told.status = data.texts[told.status];
-  told.reason = data.texts[told.reason];
-  return Object.assign(Object.create(contexts[told.context]), told);
+  const own = Object.fromEntries(data.recordFields.map((name, at) => [name, row[at]]));
+  own.status = data.texts[own.status];
+  own.reason = data.texts[own.reason];
+  return Object.assign(Object.create(contexts[own.context]), own);
 });
 const byId = new Map(records.map((record) => [record.id, record]));
 const siblings = grouped(records, (record) => record.cell);
@@ -30,13 +30,23 @@ function revision(record) {
   return record.versions?.revision ?? null;
 }
 
+function byTime(a, b) {
+  return a.started_at < b.started_at ? -1 : Number(a.started_at > b.started_at);
+}
+
+// [name of a column, text] of everything that one record tells.
+function told(record) {
+  return columns.map(({ name, kind }, at) => [name, record.values[at], kind]).filter(([, values]) => values)
+    .map(([name, values, kind]) => [name, shown(kind, [values])]);
+}
+
 function address(record) {
   return `#r-${encodeURIComponent(record.id)}`;
 }
 
 // A cell of the matrix: the sessions of one case. Those that did not run, or ran an older revision, do not count.
 function cellOf(members) {
-  const sessions = [...members].sort((a, b) => (a.started_at < b.started_at ? -1 : a.started_at > b.started_at ? 1 : 0));
+  const sessions = [...members].sort(byTime);
   const ran = sessions.filter((record) => record.status === "ok");
   const latest = ran[ran.length - 1];
   const counted = ran.filter((record) => revision(record) === revision(latest));
