@@ -203,20 +203,27 @@ def markdown(records: Sequence[Record]) -> str:
     """The same as Markdown, every column in one table."""
     lines: list[str] = []
     for title, members in _by_machine(records).items():
-        lines += [f"**{title}**", ""]
+        lines += [f"**{escaped(title)}**", ""]
         for at, (speed, rows) in enumerate(_kinds(members)):
             names = _leading(members) + speed + COST
             heads = [HEADS.get(name, name).replace("\n", " ") for name in names]
             lines += [""] * bool(at)
             lines += ["| " + " | ".join(heads) + " |", "|" + "|".join("---" for _ in names) + "|"]
-            lines += ["| " + " | ".join(texts[name] for name in names) + " |" for texts in rows]
-        notes = [f"- {sentence}" for sentence in (*_notes(members), *_failures(members))]
+            lines += ["| " + " | ".join(escaped(texts[name]) for name in names) + " |" for texts in rows]
+        notes = [f"- {escaped(sentence)}" for sentence in (*_notes(members), *_failures(members))]
         lines += ["", *notes, *([""] if notes else [])]
     return "\n".join([*lines, *(f"- **{name}**: {text}" for name, text in _definitions(records))]) + "\n"
 
 
+def escaped(text: str) -> str:
+    """What Markdown, or a browser that shows it, would take for something else than text."""
+    for mark, instead in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("`", "\\`"), ("\n", " ")):
+        text = text.replace(mark, instead)
+    return text
+
+
 def number(value: float, like: float | None = None) -> str:
-    """At least three significant digits of ``like`` (else of ``value``), thousands separated, never an exponent."""
+    """Three significant digits of ``like`` (else of ``value``) or two decimals, thousands separated, no exponent."""
     size = abs(value if like is None else like)
     return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
 

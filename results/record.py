@@ -192,9 +192,9 @@ def _plain(value: Any) -> Any:
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
     """``value`` as the type ``hint`` asks (lists become tuples), else RecordError naming ``where``."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if hint is Any:
+    if type(value) is hint or hint is Any:  # not isinstance: True is no int here
         return value
+    origin, arguments = _parts(hint)
     if origin in (Union, types.UnionType):
         options = [option for option in arguments if option is not type(None)]
         return None if value is None else _checked(options[0], value, where)
@@ -208,9 +208,12 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
             return tuple(_checked(each, item, f"{where}[{at}]") for at, (each, item) in items)
     elif origin is Mapping and isinstance(value, dict):
         return {key: _checked(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    elif type(value) is hint:  # not isinstance: True is no int here
-        return value
     raise RecordError(f"record field {where} should be {_name(hint)}, not {json.dumps(value)[:40]}")
+
+
+@cache
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(hint), get_args(hint)
 
 
 def _series(hint: Any, value: list[Any]) -> tuple[Any, ...] | None:

@@ -61,7 +61,7 @@ def _cell(row: Row, format: str) -> Text:
 
 def markdown(report: Report) -> str:
     """With the headings of the page."""
-    lines = ["# Which ternary format to ship", "", *(f"> {_escaped(note)}" for note in report.notes)]
+    lines = ["# Which ternary format to ship", "", *(f"> {tables.escaped(note)}" for note in report.notes)]
     lines += [""] * bool(report.notes) + ["## What to do first", "", *_first(report), ""]
     if report.records:
         lines += ["## Measured", "", tables.markdown(report.records)]
@@ -74,7 +74,8 @@ def markdown(report: Report) -> str:
 def _first(report: Report) -> Iterator[str]:
     for found in report.recommendations:
         action, colon, because = found.sentence.partition(":")
-        yield f"- **{_escaped(found.device)}, {_escaped(found.model)}** ({found.basis}): **{action}{colon}**{because}"
+        asked = tables.escaped(f"{found.device}, {found.model}")
+        yield f"- **{asked}** ({found.basis}): **{action}{colon}**{because}"
         if found.next_measurement:
             yield f"  The measurement that would help most: `{found.next_measurement}`"
     if not report.recommendations:
@@ -85,28 +86,21 @@ def _first(report: Report) -> Iterator[str]:
 
 def _beside(found: Beside) -> Iterator[str]:
     """A row a device and size; the struck figures contradict others, or arithmetic."""
-    yield f"**{_escaped(found.title)}**"
+    yield f"**{tables.escaped(found.title)}**"
     yield ""
     yield f"| Model | Device | {' | '.join(format or 'no format' for format in found.formats)} |"
     yield f"|---|---|{'---:|' * len(found.formats)}"
     for row in found.rows:
         cells = (_markdown_cell(row.entries.get(format)) for format in found.formats)
-        device = f"**{_escaped(row.device)}**" if row.ours else _escaped(row.device)
-        yield f"| {_escaped(row.size)} | {device} | {' | '.join(cells)} |"
+        device = f"**{tables.escaped(row.device)}**" if row.ours else tables.escaped(row.device)
+        yield f"| {tables.escaped(row.size)} | {device} | {' | '.join(cells)} |"
     yield ""
     whys = {entry.why: entry.grade for row in found.rows for entry in row.entries.values() if entry.why}
-    yield from (f"- {grade}: {_escaped(why)}" for why, grade in whys.items())
+    yield from (f"- {grade}: {tables.escaped(why)}" for why, grade in whys.items())
 
 
 def _markdown_cell(entry: Entry | None) -> str:
     if entry is None:
         return tables.NONE
-    text = _escaped(entry.text)
+    text = tables.escaped(entry.text)
     return f"{f'~~{text}~~' if entry.struck else text} {entry.grade}"
-
-
-def _escaped(text: str) -> str:
-    """What Markdown, or a browser that shows it, would take for something else than text."""
-    for mark, instead in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("`", "\\`"), ("\n", " ")):
-        text = text.replace(mark, instead)
-    return text

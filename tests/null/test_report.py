@@ -241,3 +241,10 @@ def test_pictures_become_files(tmp_path: Path) -> None:
     ended = tritmark("report", tmp_path / "made", "--pictures", tmp_path / "drawn", "--json")
     assert str(tmp_path / "drawn" / "speed.png") in last(ended)["written"]
     assert (tmp_path / "drawn" / "speed.svg").read_text().startswith("<svg ")
+
+
+def test_the_table_in_markdown_takes_no_name_for_markup() -> None:
+    record = read(RESULTS / "measured" / "mesa-llvmpipe")[0]
+    evil = replace(record, model="a|b", device="<script>alert(1)</script>", adapter="`x`")
+    text = tables.markdown([evil])
+    assert "<script" not in text and "&lt;script>" in text and "a\\|b on" in text and "\\`x\\`" in text
