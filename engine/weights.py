@@ -8,14 +8,16 @@ time.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .formats import blocks, resident, ternary
-from .formats.model import Model
+from .formats.model import Model, content_id
 from .plan import Caps, Range
 
 ALIGNMENT = 256
@@ -23,6 +25,14 @@ WIDE_FEATURE = "shader-int64"
 TILE_ROWS = resident.TILE_ROWS
 BLOCK_COLUMNS = 256
 TERNARY = ("tq1_0", "tq2_0")
+PIECE_BYTES = 4 << 20
+
+
+class Piece(NamedTuple):
+    """Consecutive bytes of a slot, made when ``make`` is called."""
+
+    bytes: int
+    make: Callable[[], npt.NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +90,30 @@ class Weight:
 
     def words(self) -> Iterator[npt.NDArray[np.uint32]]:
         """The buffer's words in order, tile range by tile range."""
-        if not self.pair:
-            for part in self.parts:
-                yield resident.weight_words(self.model, part, self.kind)
-            return
-        gate, up = (resident.weight_words(self.model, part, self.kind) for part in self.parts)
-        yield np.stack([gate, up], axis=1).reshape(-1, *gate.shape[1:])
+        return (self._words(parts, tiles) for parts, tiles in self._cuts())
+
+    def pieces(self) -> Sequence[Piece]:
+        """The buffer's bytes in order."""
+        return [
+            Piece(len(parts) * (tiles.stop - tiles.start) * self.tile_bytes, partial(self._bytes, parts, tiles))
+            for parts, tiles in self._cuts()
+        ]
+
+    def _cuts(self) -> Iterator[tuple[tuple[str, ...], slice]]:
+        """Parts that are read together, and ranges of their tiles. A model that makes its tensors makes them whole."""
+        for parts in [self.parts] if self.pair else [(part,) for part in self.parts]:
+            tiles = -(-self._part_rows(parts[0]) // TILE_ROWS)
+            step = max(1, PIECE_BYTES // (len(parts) * self.tile_bytes)) if self.model.path else tiles
+            yield from ((parts, slice(first, min(tiles, first + step))) for first in range(0, tiles, step))
+
+    def _words(self, parts: Sequence[str], tiles: slice) -> npt.NDArray[np.uint32]:
+        words = [
+            resident.weight_words(self.model, part, self.kind, tiles, known_ternary=self.ternary) for part in parts
+        ]
+        return words[0] if len(words) == 1 else np.stack(words, axis=1).reshape(-1, *words[0].shape[1:])
+
+    def _bytes(self, parts: Sequence[str], tiles: slice) -> npt.NDArray[np.uint8]:
+        return as_bytes(self._words(parts, tiles))
 
     def scales(self) -> npt.NDArray[np.float32]:
         """f32 (tiles * 32), or (tiles, blocks, 32) for block scaling."""
@@ -120,10 +148,10 @@ class Image:
     entries: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (offset, bytes)
     bytes: int = 0
 
-    @property
+    @cached_property
     def file(self) -> str:
-        """Identity of the file: the model's digest and the layout, without reading the weights."""
-        return hashlib.sha256(f"{self.model.sha256}/{self.layout}".encode()).hexdigest()
+        """Identity of the file: the model's content, how much of it is used, and the layout."""
+        return hashlib.sha256(f"{content_id(self.model)}/{len(self.model.tensors)}/{self.layout}".encode()).hexdigest()
 
     def reserve(self, name: str, size: int) -> Range:
         """Where the ``size`` bytes of ``name`` lie; a new entry goes to the end."""

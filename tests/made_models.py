@@ -25,8 +25,10 @@ class MadeModel:
     tensors: dict[str, TensorInfo] = field(default_factory=dict)
     data: dict[str, Array] = field(default_factory=dict)
     path: Path | None = None
-    one_scale = False
     sha256: str = "0" * 64
+
+    def known_scale(self, name: str) -> None:
+        return None
 
     def packed(self, name: str) -> Array:
         return self.data[name]

@@ -20,10 +20,12 @@ class BlankModel:
 
     name = "blank"
     path: Path | None = None
-    one_scale = True
     sha256 = hashlib.sha256(b"tritmark blank model").hexdigest()
     metadata: Mapping[str, Any] = {}
     tensors: Mapping[str, TensorInfo] = {}
+
+    def known_scale(self, name: str) -> None:
+        """Only reading tells."""
 
     def packed(self, name: str) -> np.ndarray:
         raise FormatError(f"a blank model has no tensor {name}")

@@ -27,7 +27,7 @@ BLOCKS: dict[str, Block] = {
     "tq1_0": Block(256, 54, 52), "tq2_0": Block(256, 66, 64),
 }
 TERNARY = ("tq1_0", "tq2_0")
-CHUNK_BYTES = 1 << 24  # of packed bytes handled at a time, so that temporaries stay small beside a model
+CHUNK_BYTES = 1 << 20  # of packed bytes handled at a time, so that temporaries stay in a core's cache
 
 
 def row_bytes(type_: str, cols: int) -> int:

@@ -34,7 +34,6 @@ class CutModel:
         if not isinstance(there, int) or not 0 < layers <= there:
             raise FormatError(f"{model.name} has {there} layers; ?layers={layers} must be between 1 and that")
         self.metadata: Mapping[str, Any] = {**model.metadata, key: layers}
-        self.one_scale = model.one_scale
 
     @property
     def name(self) -> str:
@@ -51,6 +50,9 @@ class CutModel:
     @cached_property
     def sha256(self) -> str:
         return hashlib.sha256(f"the first {self.layers} layers of {self.whole.sha256}".encode()).hexdigest()
+
+    def known_scale(self, name: str) -> np.float32 | None:
+        return self.whole.known_scale(name)
 
     def packed(self, name: str) -> np.ndarray:
         return self.whole.packed(name)

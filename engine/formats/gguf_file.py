@@ -21,7 +21,6 @@ class GgufFile:
 
     def __init__(self, path: Path) -> None:
         self.path: Path = path
-        self.one_scale = False
         self._data = _map(path)
         try:
             self._header = read_header(self._data)
@@ -51,6 +50,9 @@ class GgufFile:
     def sha256(self) -> str:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def known_scale(self, name: str) -> None:
+        """Only reading tells."""
 
     def packed(self, name: str) -> np.ndarray:
         """uint8 (rows, row_bytes), a view of the file; FormatError on a type or a scale the engine cannot use."""

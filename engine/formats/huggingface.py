@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError
-from .blocks import CHUNK_BYTES
 from .huggingface_tokenizer import read_json, tokenizer_metadata
 from .model import ACTIVATION_KEY, TensorInfo, tensor_info
 from .ternary import BLOCK, pack
 
+READ_BYTES = 1 << 24  # of a tensor at a time, as f32; sums of magnitudes are defined by it
 _LINEAR = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
@@ -44,7 +44,6 @@ class HuggingFaceModel:
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
         self.path: Path = folder
-        self.one_scale = False
         self.name = name or folder.resolve().name
         self._config = read_json(folder / "config.json")
         self._shards = _Shards(folder)
@@ -77,6 +76,9 @@ class HuggingFaceModel:
             "bitnet.rope.scaling.type": "linear", "bitnet.rope.scaling.factor": 1.0,
             **tokenizer_metadata(self.path, self._config, vocabulary),
         }
+
+    def known_scale(self, name: str) -> None:
+        """Only reading tells."""
 
     def packed(self, name: str) -> np.ndarray:
         """uint8 (rows, row_bytes); the whole tensor is in memory once in its source type and once packed."""
@@ -223,7 +225,7 @@ class _Shards:
         source, shape, dtype = self._slice(name), self.shape(name), self.dtype(name)
         if dtype not in ("U8", "F32", "F16", "BF16"):
             raise FormatError(f"{self._folder}: {name} has type {dtype}; supported are F32, F16, BF16 and packed U8")
-        step = max(1, CHUNK_BYTES // (4 * max(1, int(np.prod(shape[1:])))))
+        step = max(1, READ_BYTES // (4 * max(1, int(np.prod(shape[1:])))))
         for first in range(0, shape[0] if shape else 1, step):
             rows = slice(first, min(shape[0] if shape else 1, first + step))
             part = source[rows] if shape else self._handle(name).get_tensor(name).reshape(1)

@@ -32,7 +32,6 @@ class LearntModel:
     arrays: Mapping[str, F32]
     trits_of: Any
     path: Path | None = None
-    one_scale: bool = True
     _made: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
     @property
@@ -46,6 +45,9 @@ class LearntModel:
     @cached_property
     def tensors(self) -> Mapping[str, TensorInfo]:
         return {name: TensorInfo(name, array.shape, _type(name, array)) for name, array in self.arrays.items()}
+
+    def known_scale(self, name: str) -> None:
+        """Only reading tells."""
 
     def packed(self, name: str) -> npt.NDArray[np.uint8]:
         info, array = tensor_info(self, name), self.arrays[name]

@@ -51,7 +51,6 @@ class MergedModel:
     adapters: Used
     type: str
 
-    one_scale = False
     path = None
 
     @property
@@ -75,6 +74,9 @@ class MergedModel:
     def tensors(self) -> Mapping[str, TensorInfo]:
         scales = {name.removesuffix(".weight") + ".scale" for name in self._changes}
         return {name: self._info(info) for name, info in self.base.tensors.items() if name not in scales}
+
+    def known_scale(self, name: str) -> None:
+        """Only reading tells."""
 
     def packed(self, name: str) -> np.ndarray:
         if name not in self._changes:

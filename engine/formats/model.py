@@ -6,6 +6,7 @@ not know how any of the sources works; ``open_model`` only picks one.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -15,8 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import FormatError
+from ..threads import mapped
 from .blocks import row_bytes
 
+HASHED_BYTES = 4 << 20  # of a file, as one piece
 PYTHON = "python"  # the model that ships: trained on text that every Python carries
 ACTIVATION_KEY = "tritmark.activation"  # our own metadata key, "silu" or "relu2": a file of arch "bitnet" cannot say it
 
@@ -69,9 +72,8 @@ class Model(Protocol):
     def path(self) -> Path | None:
         """The file, None where there is none."""
 
-    @property
-    def one_scale(self) -> bool:
-        """Whether each ternary tensor is known, unread, to have a single scale."""
+    def known_scale(self, name: str) -> np.float32 | None:
+        """The single scale of a ternary tensor where it is known unread, else None."""
 
     def packed(self, name: str) -> np.ndarray:
         """The tensor's bytes exactly as a GGUF stores them: uint8 (rows, row_bytes)."""
@@ -82,6 +84,24 @@ def tensor_info(model: Model, name: str) -> TensorInfo:
     if name not in model.tensors:
         raise FormatError(f"{model.name} has no tensor {name}; the file is incomplete or of another architecture")
     return model.tensors[name]
+
+
+def content_id(model: Model) -> str:
+    """Names what a model holds: of a file, the digest of its pieces' SHA-256, because threads can share that work.
+
+    The file's own SHA-256 takes a second a gigabyte. Models that are made have a recipe, whose digest takes no time.
+    """
+    if model.path is None:
+        return model.sha256
+    path = model.path
+    pieces = mapped(lambda first: _digest(path, first), range(0, path.stat().st_size, HASHED_BYTES))
+    return hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+def _digest(path: Path, first: int) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        file.seek(first)
+        return hashlib.sha256(file.read(HASHED_BYTES)).digest()
 
 
 def open_model(spec: str) -> Model:

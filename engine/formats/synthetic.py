@@ -42,23 +42,24 @@ SHAPES = {
 
 
 class SyntheticModel:
-    """The Model of ``synthetic:SIZE`` or ``synthetic:SIZE?seed=N``; ternary tensors are tq2_0."""
+    """The Model of ``synthetic:SIZE``, with options ``?seed=N`` and ``?context=N``; ternary tensors are tq2_0."""
 
     path: Path | None = None
-    one_scale = True  # of each ternary tensor, so that nobody need generate it to find out
 
     def __init__(self, spec: str) -> None:
-        self.size, self.seed = _parse(spec)
+        self.size, self.seed, self.context = _parse(spec)
         self.shape = SHAPES[self.size]
         self._last: tuple[str, np.ndarray] | None = None
 
     @property
     def name(self) -> str:
-        return f"synthetic-{self.size}" + (f"-seed{self.seed}" if self.seed else "")
+        context = f"-context{self.context}" if self.context != CONTEXT_LENGTH else ""
+        return f"synthetic-{self.size}" + (f"-seed{self.seed}" if self.seed else "") + context
 
     @cached_property
     def sha256(self) -> str:
         text = f"tritmark synthetic model, recipe {RECIPE}, seed {self.seed}, shape {tuple(self.shape)}"
+        text += f", context {self.context}" if self.context != CONTEXT_LENGTH else ""
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
@@ -67,7 +68,7 @@ class SyntheticModel:
         return {
             "general.architecture": "bitnet", "general.type": "model", "general.name": self.name,
             "general.file_type": 37, "general.quantization_version": 2,
-            "bitnet.vocab_size": shape.vocabulary, "bitnet.context_length": CONTEXT_LENGTH,
+            "bitnet.vocab_size": shape.vocabulary, "bitnet.context_length": self.context,
             "bitnet.embedding_length": shape.embedding, "bitnet.block_count": shape.layers,
             "bitnet.feed_forward_length": shape.feed_forward,
             "bitnet.attention.head_count": shape.heads, "bitnet.attention.head_count_kv": shape.heads,
@@ -90,22 +91,32 @@ class SyntheticModel:
         infos.append(TensorInfo("output_norm.weight", (e,), "f32"))
         return {info.name: info for info in infos}
 
+    def known_scale(self, name: str) -> np.float32:
+        """So that nobody need generate a tensor to find it out."""
+        return np.float32(_scale(self.tensors[name].cols))
+
     def packed(self, name: str) -> np.ndarray:
         """uint8 (rows, row_bytes). The last tensor stays in memory, because readers ask for it part by part."""
-        if self._last is None or self._last[0] != name:
-            self._last = None
-            self._last = (name, _generate(tensor_info(self, name), self.seed))
-        return self._last[1]
+        last = self._last
+        if last is None or last[0] != name:  # several threads may read: what one keeps may be gone for the next
+            last = self._last = None
+            last = self._last = (name, _generate(tensor_info(self, name), self.seed))
+        return last[1]
 
 
-def _parse(spec: str) -> tuple[str, int]:
-    size, _, option = spec.removeprefix("synthetic:").partition("?")
+def _parse(spec: str) -> tuple[str, int, int]:
+    """Size, seed and longest context."""
+    size, _, options = spec.removeprefix("synthetic:").partition("?")
     if size not in SHAPES:
         raise FormatError(f"no synthetic model {size!r}; sizes are {', '.join(SHAPES)}")
-    seed = option.removeprefix("seed=") if option else "0"
-    if (option and not option.startswith("seed=")) or not (seed.isascii() and seed.isdigit() and len(seed) < 19):
-        raise FormatError(f"synthetic model option {option!r} is not seed=N with a whole number N below 10^18")
-    return size, int(seed)
+    found: dict[str, int] = {}
+    for option in options.split("&") if options else ():
+        name, _, number = option.partition("=")
+        whole = number.isascii() and number.isdigit() and len(number) < 19
+        if name not in ("seed", "context") or name in found or not whole:
+            raise FormatError(f"synthetic model option {option!r} is not one seed=N or context=N with N below 10^18")
+        found[name] = int(number)
+    return size, found.get("seed", 0), found.get("context", CONTEXT_LENGTH)
 
 
 def _generate(info: TensorInfo, seed: int) -> np.ndarray:
@@ -128,7 +139,11 @@ def _fill_ternary(raw: Callable[[int], np.ndarray], out: np.ndarray, cols: int) 
     blocks = out.reshape(len(out), -1, 66)
     blocks[:, :, :64] = _EIGHT_TRITS[_draw(raw, blocks.shape[0] * blocks.shape[1] * 32)].view(np.uint8).reshape(
         len(out), -1, 64)
-    blocks[:, :, 64:] = np.array([1 / np.sqrt(cols * 2 / 3)], "<f2").view(np.uint8)
+    blocks[:, :, 64:] = np.array([_scale(cols)], "<f2").view(np.uint8)
+
+
+def _scale(cols: int) -> np.float16:
+    return np.float16(1 / np.sqrt(cols * 2 / 3))
 
 
 def _fill_embedding(raw: Callable[[int], np.ndarray], out: np.ndarray, cols: int) -> None:

@@ -88,10 +88,14 @@ def repack(packed: np.ndarray, from_type: str, to_type: str) -> np.ndarray:
 def require_trits(codes: np.ndarray) -> None:
     """FormatError where TQ2_0 code bytes (any shape) hold the code 3, which is no trit."""
     flat = np.ascontiguousarray(codes).reshape(-1)
-    wide = flat.view(np.uint64) if flat.size % 8 == 0 else flat  # eight bytes at a time where they come in eights
-    ones = wide.dtype.type(0x5555555555555555 & np.iinfo(wide.dtype).max)
-    if (wide & wide >> wide.dtype.type(1) & ones).any():
-        raise FormatError("TQ2_0 data holds the code 3, which is no trit; the file is damaged")
+    wide = flat.view(np.uint64) if flat.nbytes % 8 == 0 else flat  # eight bytes at a time where they come in eights
+    one, ones = wide.dtype.type(1), wide.dtype.type(0x5555555555555555 & np.iinfo(wide.dtype).max)
+    for part in row_chunks(len(wide), wide.itemsize):
+        high = wide[part] >> one
+        high &= wide[part]
+        high &= ones
+        if high.any():
+            raise FormatError("TQ2_0 data holds the code 3, which is no trit; the file is damaged")
 
 
 def _require_ternary(type_: str) -> None:

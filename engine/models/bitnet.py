@@ -21,6 +21,7 @@ from ..ops.quantize_norm import QuantizeNorm
 from ..ops.rmsnorm import RmsNorm
 from ..ops.rope_cache import RopeCache
 from ..ops.ternary_product import TernaryProduct
+from ..threads import mapped
 from ..weights import TERNARY, TILE_ROWS, Weight
 from .adapters import Adapters
 from .config import Config
@@ -41,6 +42,11 @@ class BitNet:
     adapters: Adapters = field(default_factory=Adapters)
     weights: dict[str, Weight] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """What each projection is held as, found by threads: it takes reading all scales of a file."""
+        names = (name for name, _, _ in self.config.linear_shapes())
+        mapped(self.matrix, [f"blk.{layer}.{name}" for name in names for layer in range(self.config.layers)])
 
     def hidden(self, graph: Graph, tokens: Value) -> Value:
         """Hidden states (M, E) after the last layer, of the step's tokens."""

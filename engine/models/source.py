@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..formats.blocks import dense
 from ..formats.model import Model, open_model, tensor_info
 from ..ops.rope_cache import rope_table
 from ..plan import Slot
-from ..weights import Weight, as_bytes
+from ..weights import Piece, Weight, as_bytes
 from .bitnet import BitNet
 from .config import read_config
 
@@ -36,21 +36,27 @@ class Source:
         return BitNet(self.model, read_config(self.model), self.resident, longest=0)
 
     def parts(self, slot: Slot) -> Iterator[npt.NDArray[np.uint8]]:
-        """The content of a weight slot, in pieces."""
+        """The content of a weight slot, in order."""
+        return (piece.make() for piece in self.pieces(slot))
+
+    def pieces(self, slot: Slot) -> Sequence[Piece]:
+        """The content of a weight slot, in order, for threads to make."""
         prefix, slash, tensor = slot.id.partition("/")
         if slash and prefix in self.files:
-            file = self.files[prefix]
-            info = tensor_info(file, tensor)
-            yield as_bytes(dense(file.packed(tensor), info.type, info.cols))
-        elif slot.id == "rope":
-            yield as_bytes(self._rope(slot.bytes))
-        elif slot.id.endswith(".scales"):
-            yield as_bytes(self._weight(slot.id.removesuffix(".scales")).scales())
-        elif self._is_vector(slot.id):
-            info = self.model.tensors[f"{slot.id}.weight"]
-            yield as_bytes(dense(self.model.packed(info.name), info.type, info.cols)[0])
-        else:
-            yield from (as_bytes(words) for words in self._weight(slot.id).words())
+            return [self._floats(self.files[prefix], tensor)]
+        if slot.id == "rope":
+            return [Piece(slot.bytes, lambda: as_bytes(self._rope(slot.bytes)))]
+        if slot.id.endswith(".scales"):
+            weight = self._weight(slot.id.removesuffix(".scales"))
+            return [Piece(weight.scale_bytes, lambda: as_bytes(weight.scales()))]
+        if self._is_vector(slot.id):
+            return [self._floats(self.model, f"{slot.id}.weight")]
+        return self._weight(slot.id).pieces()
+
+    def _floats(self, model: Model, tensor: str) -> Piece:
+        """A whole tensor as f32."""
+        info = tensor_info(model, tensor)
+        return Piece(info.rows * info.cols * 4, lambda: as_bytes(dense(model.packed(tensor), info.type, info.cols)))
 
     def array(self, slot: Slot) -> npt.NDArray[np.float32]:
         """A small constant as f32: the rotary table (positions, D / 2, 2) or a norm's weights."""

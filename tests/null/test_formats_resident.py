@@ -9,24 +9,33 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imagined_device import CAPS
+from made_models import Recipe, made_model
 
+from tritmark.engine import weights
 from tritmark.engine.errors import FormatError
 from tritmark.engine.formats import resident
 from tritmark.engine.formats.blocks import BLOCKS, TERNARY, block_scales, dense, row_bytes
-from tritmark.engine.formats.model import TensorInfo, open_model
+from tritmark.engine.formats.gguf_writer import write_gguf
+from tritmark.engine.formats.model import TensorInfo, content_id, open_model
 from tritmark.engine.formats.resident import KINDS, tiled, untiled
 from tritmark.engine.formats.ternary import pack, unpack
+from tritmark.engine.inference import Workload, compile_workload, parse_format
+from tritmark.engine.models.source import Source
 
 
 class MadeModel:
     """A Model of given packed tensors."""
 
-    name, path, sha256, one_scale = "made", None, "0" * 64, False
+    name, path, sha256 = "made", None, "0" * 64
 
     def __init__(self, **tensors: tuple[str, tuple[int, ...], np.ndarray]) -> None:
         self.metadata: dict[str, Any] = {}
         self.tensors = {f"{key}": TensorInfo(key, shape, kind) for key, (kind, shape, _) in tensors.items()}
         self._packed = {key: packed for key, (_, _, packed) in tensors.items()}
+
+    def known_scale(self, name: str) -> None:
+        return None
 
     def packed(self, name: str) -> np.ndarray:
         return self._packed[name]
@@ -199,3 +208,37 @@ def test_rows_of_352_in_a_golden_model_are_ternary_in_f16_and_not_in_q4_0(golden
     lossy = open_model(str(golden / "tiny-odd.llamaquantize.tq1_0.gguf"))
     assert resident.as_ternary(exact, "blk.0.ffn_down.weight") is not None
     assert resident.as_ternary(lossy, "blk.0.ffn_down.weight") is None
+
+
+FILES = [Recipe(), Recipe(scales="block"), Recipe(scales="outer"), Recipe(embedding=320, feed_forward=352),
+         Recipe(embed_type="q8_0"), Recipe(embed_type="q6_k", head_type="q4_0", vocabulary=130)]  # fmt: skip
+
+
+@pytest.mark.parametrize("held", TERNARY)
+@pytest.mark.parametrize("recipe", FILES, ids=str)
+def test_pieces_of_a_file_are_the_bytes_of_its_tensors_read_whole(
+    recipe: Recipe, held: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every slot, joined, paired, dense and padded ones too, in pieces of a tile or two, made in any order."""
+    made = made_model(recipe)
+    written = open_model(str(write_gguf(made, tmp_path / "made.gguf", "f16")))
+    plan = compile_workload(written, parse_format(held), Workload.parse("decode:2"), CAPS).plan
+    monkeypatch.setattr(weights, "PIECE_BYTES", 9000)
+    slots = [slot for slot in plan.slots if slot.ranges]
+    pieces = {slot.id: Source(written, held).pieces(slot) for slot in slots}
+    assert max(map(len, pieces.values())) > 2
+    for slot in slots:
+        parts = [piece.make() for piece in reversed(pieces[slot.id])][::-1]
+        assert [part.nbytes for part in parts] == [piece.bytes for piece in pieces[slot.id]]
+        whole = b"".join(part.tobytes() for part in Source(made, held).parts(slot))
+        assert b"".join(part.tobytes() for part in parts) == whole
+
+
+def test_content_is_named_by_what_a_file_holds_and_not_by_its_name(tmp_path: Path) -> None:
+    one, other, changed = (tmp_path / f"{name}.gguf" for name in ("one", "other", "changed"))
+    write_gguf(made_model(Recipe()), one, "f16")
+    other.write_bytes(one.read_bytes())
+    changed.write_bytes(one.read_bytes()[:-1] + b"\1")
+    first, second, third = (content_id(open_model(str(path))) for path in (one, other, changed))
+    assert first == second != third
+    assert content_id(open_model("synthetic:tiny")) == open_model("synthetic:tiny").sha256

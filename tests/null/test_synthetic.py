@@ -157,3 +157,9 @@ def test_a_folder_that_is_missing_and_a_type_that_is_not_ternary_are_refused(tmp
     with pytest.raises(FormatError, match="choose one of tq1_0, tq2_0"):
         write_gguf(open_model("synthetic:tiny"), tmp_path / "model.gguf", "q8_0")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_longer_context_is_another_model_of_the_same_weights() -> None:
+    long, short = (open_model(spec) for spec in ("synthetic:tiny?context=40000&seed=3", "synthetic:tiny?seed=3"))
+    assert long.metadata["bitnet.context_length"] == 40000 and long.sha256 != short.sha256
+    assert (long.packed("blk.0.attn_q.weight") == short.packed("blk.0.attn_q.weight")).all()
