@@ -36,6 +36,7 @@ class Caps:
     features: tuple[str, ...]
     language_features: tuple[str, ...]
     limits: Mapping[str, int]
+    tuned: Mapping[str, str] = field(default_factory=dict)  # product -> the shape of its kernel measured fastest here
 
     def limit(self, name: str) -> int:
         """The limit ``name``, or PlanError where the device did not report it."""

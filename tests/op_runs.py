@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from engine_runs import Array, read_value, same_bits
-from made_models import MadeModel
+from made_models import MadeModel, add_ternary, dense_rows
 
 from tritmark.engine.compile import Compiler
 from tritmark.engine.graph import Graph, Value
@@ -16,7 +16,7 @@ from tritmark.engine.plan import Slot
 from tritmark.engine.players.wgpu_player import Session, load
 from tritmark.engine.reference import DTYPES, Reference
 from tritmark.engine.steps import StepRow
-from tritmark.engine.weights import Image, Weight, as_bytes
+from tritmark.engine.weights import Image, Piece, Weight, as_bytes
 
 KINDS = ("normal", "zeros", "huge", "tiny", "single", "ties", "mixed")
 
@@ -39,6 +39,27 @@ def drawn(random: np.random.Generator, kind: str, shape: tuple[int, ...], larges
     return values.astype(np.float32)
 
 
+def halves(random: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Array:
+    """fp16 data as the cache holds it: no subnormals, no infinities."""
+    found = drawn(random, kind, shape, 1e4).astype(np.float16)
+    return np.where(np.abs(found) < 2**-14, np.float16(0), found)
+
+
+def ternary_weight(shape: tuple[int, int], kind: str, scales: str, pair: bool) -> Weight:
+    model, random = MadeModel("op"), np.random.default_rng(shape[0])
+    names = ("gate", "up") if pair else ("w",)
+    for name in names:
+        add_ternary(model, random, name, shape, scales)
+    scaling = "block" if scales == "block" else "row"
+    return Weight("w", model, tuple(f"{n}.weight" for n in names), kind, shape[0] * len(names), shape[1], pair, scaling)
+
+
+def dense_weight(shape: tuple[int, int], type_: str) -> Weight:
+    model = MadeModel("op")
+    model.add("w.weight", shape, type_, dense_rows(np.random.default_rng(shape[1]), shape, type_))
+    return Weight("w", model, ("w.weight",), type_, *shape, scaling="none")
+
+
 @dataclass
 class OpRun:
     """A graph loaded with one step for each of ``rows``; its program must be called "op"."""
@@ -53,10 +74,12 @@ class OpRun:
         program = compiler.program(self.graph)
         self.session: Session = load(self.gpu, compiler.plan({"op": program}, self.rows, []), self)
 
-    def parts(self, slot: Slot) -> Iterator[Array]:
+    def pieces(self, slot: Slot) -> Sequence[Piece]:
         """The content of a weight slot."""
         weight = self.weights[slot.id.removesuffix(".scales")]
-        yield from (map(as_bytes, [weight.scales()] if slot.id.endswith(".scales") else weight.words()))
+        if not slot.id.endswith(".scales"):
+            return weight.pieces()
+        return [Piece(weight.scale_bytes, lambda: as_bytes(weight.scales()))]
 
     def differing(self, step: int, data: Mapping[str, Array]) -> list[str]:
         """Play ``step`` on ``data`` (zeros where a value has none): values that then differ in any bit."""

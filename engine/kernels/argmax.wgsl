@@ -5,11 +5,17 @@
 
 #include "lib/best.wgsl"
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) thread: u32) {
     var top = Best(-3.4e38, 0u);
-    for (var id = thread; id < VOCAB; id += 256u) {
-        if (logits[id] > top.value) { top = Best(logits[id], id); }
+    for (var first = thread; first < VOCAB; first += AHEAD * WG) {
+        var loads: array<f32, AHEAD>;
+        #for i in AHEAD
+        loads[i] = logits[min(first + i * WG, VOCAB - 1u)];                // beyond the last it comes again, and loses to itself
+        #end
+        #for i in AHEAD
+        if (loads[i] > top.value) { top = Best(loads[i], first + i * WG); }
+        #end
     }
     let winner = best_of(top, thread);
     if (thread == 0u) { tokens[step.position + step.count] = winner.id; }

@@ -9,16 +9,16 @@
 @group(0) @binding(auto) var<storage, read_write> y: array<f32>;          // (M, N)
 #include "lib/product_tile.wgsl"
 
-fn stage(first_row: u32, first_column: u32, quad: u32, thread: u32) {
-    for (var item = thread; item < CHUNK * SIDE; item += WG) {
+fn stage(first_row: u32, first_column: u32, quad: u32, base: u32, thread: u32) {
+    for (var item = thread; item < CHUNK * SIDE; item += TEAM) {
         let row = item / CHUNK;
-        left[item % CHUNK * PITCH + row] = left4(first_row + row, quad + item % CHUNK, K);
+        left[base + item % CHUNK * PITCH + row] = left4(first_row + row, quad + item % CHUNK, K);
     }
-    for (var item = thread; item < CHUNK * SIDE; item += WG) {
+    for (var item = thread; item < CHUNK * SIDE; item += TEAM) {
         let column = min(first_column + item % SIDE, range.y * 32u - 1u);
         let term = quad + item / SIDE;
         let at = (column / 32u * BLOCKS + term / 64u) * LOADS * 32u + column % 32u;
-        right[item / SIDE * PITCH + item % SIDE] = dense4(at, term % 64u);
+        right[base + item / SIDE * PITCH + item % SIDE] = dense4(at, term % 64u);
     }
 }
 
@@ -28,6 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (group.y * SIDE >= tokens) { return; }
     var totals = Totals();
     add_blocks(&totals, group.y * SIDE, group.x * SIDE, K, thread);
+    if (thread >= TEAM) { return; }
     let row = group.y * SIDE + thread / LANES;
     let column = group.x * SIDE + thread % LANES;
     #for i in ITEMS

@@ -50,16 +50,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
 }
 
-// Each input quad is read once for all ITEMS rows.
+// Each input quad is read once for all ITEMS rows; AHEAD quads are written out, so that their loads can be in flight together.
 fn block_sums(first: u32, token: u32, block: u32) -> array<f32, ITEMS> {
     var sum = array<vec4<f32>, ITEMS>();
-    for (var quad = 0u; quad < min(64u, QUADS - block * 64u); quad++) {
-        let value = input(token, block * 64u + quad);
-        #for t in ITEMS
+    for (var quad = 0u; quad < min(64u, QUADS - block * 64u); quad += AHEAD) {
+        #for k in AHEAD
         {
-            let row = min(first + t * LANES, range.y * 32u - 1u);
-            let weight = dense4((row / 32u * BLOCKS + block) * LOADS * 32u + row % 32u, quad);
-            sum[t] = sealed4(sum[t] + mul4(value, weight));
+            let value = input(token, block * 64u + quad + k);
+            #for t in ITEMS
+            {
+                let row = min(first + t * LANES, range.y * 32u - 1u);
+                let weight = dense4((row / 32u * BLOCKS + block) * LOADS * 32u + row % 32u, quad + k);
+                sum[t] = sealed4(sum[t] + mul4(value, weight));
+            }
+            #end
         }
         #end
     }

@@ -10,17 +10,17 @@
 #include "lib/product_tile.wgsl"
 
 // One tile of 32 rows. A thread turns four rows of four columns, so that each weight is unpacked once a workgroup.
-fn stage(first_row: u32, first_column: u32, quad: u32, thread: u32) {
-    for (var item = thread; item < CHUNK * SIDE; item += WG) {
+fn stage(first_row: u32, first_column: u32, quad: u32, base: u32, thread: u32) {
+    for (var item = thread; item < CHUNK * SIDE; item += TEAM) {
         let row = item / CHUNK;
-        left[item % CHUNK * PITCH + row] = left4(first_row + row, range.x * CHUNK + quad + item % CHUNK, K);
+        left[base + item % CHUNK * PITCH + row] = left4(first_row + row, range.x * CHUNK + quad + item % CHUNK, K);
     }
-    for (var item = thread; item < CHUNK * SIDE / 4u; item += WG) {
+    for (var item = thread; item < CHUNK * SIDE / 4u; item += TEAM) {
         let column = first_column / 4u + item / CHUNK;                    // in quads
         let at = (quad / CHUNK * BLOCKS + column / 64u) * LOADS * 32u + item % CHUNK * 4u;
         let four = transpose(mat4x4<f32>(dense4(at, column % 64u), dense4(at + 1u, column % 64u),
             dense4(at + 2u, column % 64u), dense4(at + 3u, column % 64u)));
-        let place = item % CHUNK * PITCH + item / CHUNK * 4u;
+        let place = base + item % CHUNK * PITCH + item / CHUNK * 4u;
         right[place] = four[0];
         right[place + 1u] = four[1];
         right[place + 2u] = four[2];
@@ -45,6 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     #end
 #endif
     add_blocks(&totals, group.y * SIDE, group.x * SIDE, range.y * 32u, thread);
+    if (thread >= TEAM) { return; }
     #for i in ITEMS
     #for j in ITEMS
     if (row + i * LANES < tokens && column + j * LANES < N) {

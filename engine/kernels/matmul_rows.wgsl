@@ -6,10 +6,19 @@ const WG: u32 = RESULTS * SLICES;
 const BLOCK_QUADS: u32 = 64u;
 var<workgroup> block_sum: array<f32, WG>;                                 // [block of this turn][result]
 
+// Quads are loaded AHEAD at a time, so that a thread waits once for all of them; beyond the last term they are zeros.
 fn block_total(row: u32, column: u32, first: u32, terms: u32) -> f32 {
     var sum = vec4<f32>(0.0);
-    for (var quad = first; quad < min(first + BLOCK_QUADS, (terms + 3u) / 4u); quad++) {
-        sum = sealed4(sum + mul4(left4(row, quad, terms), right4(column, quad, terms)));
+    for (var quad = first; quad < min(first + BLOCK_QUADS, (terms + 3u) / 4u); quad += AHEAD) {
+        var left: array<vec4<f32>, AHEAD>;
+        var right: array<vec4<f32>, AHEAD>;
+        #for i in AHEAD
+        left[i] = left4(row, quad + i, terms);
+        right[i] = right4(column, quad + i, terms);
+        #end
+        #for i in AHEAD
+        sum = sealed4(sum + mul4(left[i], right[i]));
+        #end
     }
     return sum4(sum);
 }
@@ -31,5 +40,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
     }
-    if (slice == 0u) { store(row, column, total); }
+    if (slice == 0u) { store(row, column, total, before(row, column)); }
 }

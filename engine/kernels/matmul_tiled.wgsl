@@ -3,20 +3,20 @@
 #include "lib/product_tile.wgsl"
 
 // Neighbouring threads read along the dimension in which a factor lies contiguous.
-fn stage(first_row: u32, first_column: u32, quad: u32, thread: u32) {
+fn stage(first_row: u32, first_column: u32, quad: u32, base: u32, thread: u32) {
     let terms = terms_now();
-    for (var item = thread; item < CHUNK * SIDE; item += WG) {
+    for (var item = thread; item < CHUNK * SIDE; item += TEAM) {
         let along = vec2<u32>(item % CHUNK, item / CHUNK);                // (quad, row)
         let across = vec2<u32>(item / SIDE, item % SIDE);
 #if TRANSPOSE_A
-        left[across.x * PITCH + across.y] = left4(first_row + across.y, quad + across.x, terms);
+        left[base + across.x * PITCH + across.y] = left4(first_row + across.y, quad + across.x, terms);
 #else
-        left[along.x * PITCH + along.y] = left4(first_row + along.y, quad + along.x, terms);
+        left[base + along.x * PITCH + along.y] = left4(first_row + along.y, quad + along.x, terms);
 #endif
 #if TRANSPOSE_B
-        right[along.x * PITCH + along.y] = right4(first_column + along.y, quad + along.x, terms);
+        right[base + along.x * PITCH + along.y] = right4(first_column + along.y, quad + along.x, terms);
 #else
-        right[across.x * PITCH + across.y] = right4(first_column + across.y, quad + across.x, terms);
+        right[base + across.x * PITCH + across.y] = right4(first_column + across.y, quad + across.x, terms);
 #endif
     }
 }
@@ -28,11 +28,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (first_row >= rows_now()) { return; }
     var totals = Totals();
     add_blocks(&totals, first_row, first_column, terms_now(), thread);
+    if (thread >= TEAM) { return; }
     let row = first_row + thread / LANES;
     let column = first_column + thread % LANES;
+    var old: Totals;
     #for i in ITEMS
     #for j in ITEMS
-    store(row + i * LANES, column + j * LANES, totals[i * ITEMS + j]);
+    old[i * ITEMS + j] = before(row + i * LANES, column + j * LANES);
+    #end
+    #end
+    #for i in ITEMS
+    #for j in ITEMS
+    store(row + i * LANES, column + j * LANES, totals[i * ITEMS + j], old[i * ITEMS + j]);
     #end
     #end
 }

@@ -4,28 +4,10 @@
 #include "lib/half.wgsl"
 
 @group(0) @binding(auto) var<storage, read> qkv: array<f32>;
-@group(0) @binding(auto) var<storage, read> table: array<vec2<f32>>;      // (context, D / 2) of (cos, sin)
+#include "lib/rotary.wgsl"
 @group(0) @binding(auto) var<storage, read_write> queries: array<f32>;
 @group(0) @binding(auto) var<storage, read_write> keys: array<u32>;
 @group(0) @binding(auto) var<storage, read_write> values: array<u32>;
-
-const QUARTER: u32 = D / 4u;
-
-fn rotated(a: f32, b: f32, turn: vec2<f32>) -> vec2<f32> {
-    return vec2<f32>(mul(a, turn.x) - mul(b, turn.y), mul(a, turn.y) + mul(b, turn.x));
-}
-
-// (low pair, high pair) of a head's four values after rotation.
-fn turned(v: vec4<f32>, w: u32, position: u32) -> vec4<f32> {
-    let row = position * 2u * QUARTER;
-#if INTERLEAVED
-    return vec4<f32>(rotated(v.x, v.y, table[row + w]), rotated(v.z, v.w, table[row + QUARTER + w]));
-#else
-    let a = rotated(v.x, v.z, table[row + 2u * w]);
-    let b = rotated(v.y, v.w, table[row + 2u * w + 1u]);
-    return vec4<f32>(a.x, b.x, a.y, b.y);
-#endif
-}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {

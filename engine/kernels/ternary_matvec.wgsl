@@ -1,19 +1,15 @@
 // y (N) = W (N, K ternary) . q (K int8), one token: norm and quantisation in front, residual or gate behind.
-// A workgroup owns TILES * LANES rows; a thread TILES rows, LANES apart, and every SLICES-th unit of their columns.
+// A workgroup owns TURNS * TILES * LANES rows, a thread TILES of them a turn, LANES apart, and every SLICES-th block of their columns.
+// Whatever does not depend on x, weights above all, is fetched before the norm.
 #include "lib/exact.wgsl"
-#include "unpack"
+#include "trits"
 #include "lib/dot4.wgsl"
 #include "lib/epilogue.wgsl"
 #include "lib/words.wgsl"
 @group(0) @binding(auto) var<storage, read> scales: array<f32>;          // (rows), or [tile][block][32 rows]
 @group(0) @binding(auto) var<uniform> range: vec4<u32>;                  // first tile of this dispatch, tiles
-#if UNIFORM
-@group(0) @binding(auto) var<uniform> x: array<vec4<f32>, QUADS>;        // (K) as quads
-@group(0) @binding(auto) var<uniform> norm_weight: array<vec4<f32>, QUADS>;
-#else
-@group(0) @binding(auto) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(auto) var<storage, read> x: array<vec4<f32>>;         // (K) as quads
 @group(0) @binding(auto) var<storage, read> norm_weight: array<vec4<f32>>;
-#endif
 #if RESIDUAL
 @group(0) @binding(auto) var<storage, read> residual: array<f32>;        // (N)
 #endif
@@ -22,64 +18,67 @@
 const WG: u32 = LANES * SLICES;
 #include "lib/quantize.wgsl"
 
-var<workgroup> acts: array<u32, PADDED_QUADS>;
-var<workgroup> code_sum: atomic<i32>;
-var<workgroup> partial: array<i32, TILES * WG>;
+var<workgroup> acts: array<vec4<u32>, PADDED_QUADS / 4u>;
+var<workgroup> code_part: array<i32, WG>;
+var<workgroup> code_sum: array<i32, CODE_SUMS>;
+var<workgroup> partial: array<i32, TURNS * TILES * WG>;
 
-#include "lib/row_shares.wgsl"
+#include "lib/matvec_rows.wgsl"
 
-// The scaled sum of one of the workgroup's rows; the first of them is `first` rows into this dispatch.
-fn row_value(first: u32, row: u32, act_scale: f32) -> f32 {
-    let at = row / LANES * WG + row % LANES;
+fn scale_of(row: u32) -> f32 {
 #if BLOCK_SCALES
-    return mul(bitcast<f32>(partial[at]), act_scale);
+    return 0.0;
 #else
-    var sum = -atomicLoad(&code_sum);                                     // codes are trit + 1
-    for (var slice = 0u; slice < SLICES; slice++) {
-        sum += partial[at + slice * LANES];
-    }
-    return mul(f32(sum), mul(scales[range.x * 32u + first + row], act_scale));
+    return scales[range.x * 32u + min(row, range.y * 32u - 1u)];
 #endif
 }
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first = group.x * TILES * LANES;
-    let ahead = fetched(first + thread % LANES, min(thread / LANES, UNITS - 1u));
-    if (thread == 0u) { atomicStore(&code_sum, 0); }                      // visible after the barriers of norm_lanes
+    let first = group.x * TURNS * TILES * LANES;
+    let slice = thread / LANES;
+    let ahead = block_words(first + thread % LANES, slice);
+    // Output `thread` of the workgroup, if there is one: its row (gate and up tiles alternate) and its place in y.
+#if GATED
+    let row = thread / 32u * 64u + thread % 32u;
+    let at = (range.x * 32u + first) / 2u + thread;
+    let up_scale = scale_of(first + row + 32u);
+#else
+    let row = thread;
+    let at = range.x * 32u + first + thread;
+#endif
+    let row_scale = scale_of(first + row);
+    let inside = thread < OUT_ROWS && first + row < range.y * 32u && at < ROWS;
+#if RESIDUAL
+    let before = residual[min(at, ROWS - 1u)];
+#endif
     let scale = code_scales(norm_lanes(0u, thread));
     var sum = 0;
-    for (var quad = thread; quad < PADDED_QUADS; quad += WG) {
-        let packed = codes(0u, quad, scale.x);
-        acts[quad] = packed.x;
-        sum += i32(packed.y);
+    for (var fours = thread; fours < PADDED_QUADS / 4u; fours += WG) {     // whole vectors: a component's store may rewrite the others
+        let a = codes(0u, 4u * fours, scale.x);
+        let b = codes(0u, 4u * fours + 1u, scale.x);
+        let c = codes(0u, 4u * fours + 2u, scale.x);
+        let d = codes(0u, 4u * fours + 3u, scale.x);
+        acts[fours] = vec4<u32>(a.x, b.x, c.x, d.x);
+        sum += i32(a.y + b.y + c.y + d.y);
     }
-    atomicAdd(&code_sum, sum);
+    code_part[thread] = sum;
     workgroupBarrier();
-    let dots = shares(first + thread % LANES, thread / LANES, ahead);
-    #for t in TILES
-    partial[t * WG + thread] = dots[t];
-    #end
-    workgroupBarrier();
-    for (var item = thread; item < OUT_ROWS; item += WG) {
-        store(first, item, scale.y);
+    if (thread < CODE_SUMS) {
+        var part = code_part[thread];
+        for (var i = thread + CODE_SUMS; i < WG; i += CODE_SUMS) { part += code_part[i]; }
+        code_sum[thread] = part;
     }
-}
-
-// Output row `item` of the workgroup. Tiles of gate and up alternate.
-fn store(first: u32, item: u32, act_scale: f32) {
+    put_shares(first + thread % LANES, slice, thread, ahead);
+    workgroupBarrier();
+    if (!inside) { return; }
 #if GATED
-    let row = item / 32u * 64u + item % 32u;
-    let at = (range.x * 32u + first) / 2u + item;
-    let value = gated(row_value(first, row, act_scale), row_value(first, row + 32u, act_scale));
+    let value = gated(row_value(row, row_scale, scale.y), row_value(row + 32u, up_scale, scale.y));
 #else
-    let row = item;
-    let at = range.x * 32u + first + item;
-    var value = row_value(first, row, act_scale);
+    var value = row_value(row, row_scale, scale.y);
 #endif
-    if (first + row >= range.y * 32u || at >= ROWS) { return; }
 #if RESIDUAL
-    value = residual[at] + value;
+    value = before + value;
 #endif
     y[COLUMN + at] = value;
 }

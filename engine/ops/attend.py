@@ -14,7 +14,7 @@ import numpy as np
 from ..graph import Node, Value
 from ..plan import Cost
 from ..steps import KV_CHUNK, StepRow
-from . import exact
+from . import attend_tiled, exact
 from .op import Array, Emitter, Shape, serves_uniform
 
 Partial = tuple[Array, Array, Array]
@@ -82,25 +82,45 @@ class Attend:
             bytes=2 * self.longest * self.kv_heads * self.head * 2 + queries.bytes * 2,
             operations=4 * tokens * self.longest * self.heads * self.head,
         )
+        tiled = attend_tiled.tile_shape(tokens, self.head, emit.caps)
+        if tiled:
+            emit.dispatch(
+                "attend_tiled",
+                {name: constants[name] for name in ("HEADS", "D", "CONTEXT", "SHARED", "SCALE")} | tiled,
+                {**caches, "y": node.outputs[0]},
+                (self.heads, -(-tokens // tiled["QUERIES"]), 1),
+                node.label,
+                cost,
+            )
+            return
         if tokens > 1 or self.longest <= KV_CHUNK:
             emit.dispatch(
                 "attend", constants, {**caches, "y": node.outputs[0]}, (self.heads, "count", 1), node.label, cost
             )
             return
-        chunks = -(-self.longest // KV_CHUNK)
-        partials = Value(f"{node.outputs[0].id}.partials", (self.heads * chunks * (2 + self.head),))
-        split = {**constants, "CHUNKS": chunks}
+        partials = self.partials(node.outputs[0])
+        split = {**constants, "CHUNKS": -(-self.longest // KV_CHUNK)}
         emit.dispatch(
             "attend_split", split, {**caches, "partials": partials}, (self.heads, "kv_chunks", 1), node.label, cost
         )
-        emit.dispatch(
-            "attend_join",
-            {"HEADS": self.heads, "D": self.head, "CHUNKS": chunks},
-            {"partials": partials, "y": node.outputs[0]},
-            (-(-self.heads * self.head // 128), 1, 1),
-            f"{node.label}.join",
-            Cost(bytes=partials.bytes),
-        )
+        join_partials(self, partials, node.outputs[0], node.label, emit)
+
+    def partials(self, y: Value) -> Value:
+        """What the chunks of one token leave to be folded: [head][chunk][2 + D]."""
+        chunks = -(-self.longest // KV_CHUNK)
+        return Value(f"{y.id}.partials", (self.heads * chunks * (2 + self.head),))
+
+
+def join_partials(op: Attend, partials: Value, y: Value, label: str, emit: Emitter) -> None:
+    """The launch that folds the partials of one token's chunks."""
+    emit.dispatch(
+        "attend_join",
+        {"HEADS": op.heads, "D": op.head, "CHUNKS": -(-op.longest // KV_CHUNK)},
+        {"partials": partials, "y": y},
+        (-(-op.heads * op.head // 128), 1, 1),
+        f"{label}.join",
+        Cost(bytes=partials.bytes),
+    )
 
 
 def _folded(a: Partial, b: Partial) -> Partial:

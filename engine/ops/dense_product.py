@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..graph import Node, Value
-from ..plan import Cost
+from ..plan import Caps, Cost
 from ..steps import StepRow
 from ..weights import TILE_ROWS, Weight
 from . import exact
+from .choice import Choice, chosen, spelled
 from .dense_transposed import DenseTransposed
 from .matmul import tile_grid, tile_shape
 from .op import Array, Emitter, Shape, serves_uniform
@@ -25,9 +26,38 @@ from .quantize_norm import padded
 if TYPE_CHECKING:
     from ..grad import Tape
 
-CPU_SHAPE = (16, 8)  # lanes, rows a lane: what a few vectors read together are whole neighbouring cache lines
 MANY_TOKENS = 32  # from here on tiles of the result pay
 ROWS_AT_ONCE = 4096  # of the reference, to bound its memory
+
+
+@dataclass(frozen=True)
+class DenseShape:
+    """How a workgroup of few tokens divides a matrix: ``lanes`` neighbouring rows, ``items`` rows of a thread,
+    ``slices`` threads that take turns at a row's blocks, ``ahead`` quads of a row in flight.
+    """
+
+    lanes: int
+    items: int
+    slices: int
+    ahead: int
+
+
+def dense_shapes(blocks: int, quads: int, caps: Caps) -> list[DenseShape]:
+    """Shapes that a device can run, the default first. On a processor what a few vectors read together are whole
+    neighbouring cache lines, and loads do not overlap.
+    """
+    slices = [min(most, blocks) for most in (8, 16, 4, 2)]
+    if caps.kind == "cpu":
+        found = [DenseShape(lanes, items, n, 1) for lanes, items in ((16, 8), (8, 8), (16, 4), (8, 16)) for n in slices]
+    else:
+        ahead = [n for n in (8, 16, 4, 2, 1) if quads % n == 0]
+        found = [DenseShape(TILE_ROWS, items, n, k) for items in (1, 2, 4) for n in slices for k in ahead]
+    threads, storage = caps.limit("maxComputeInvocationsPerWorkgroup"), caps.limit("maxComputeWorkgroupStorageSize")
+    return [
+        shape
+        for shape in dict.fromkeys(found)
+        if shape.lanes * shape.slices <= threads and shape.items * shape.lanes * blocks * 4 <= storage
+    ]
 
 
 def dense_dot(x: Array, weight: Array) -> Array:
@@ -74,8 +104,24 @@ class DenseProduct:
         if tape.needs(node.inputs[0]):
             tape.add(node.inputs[0], DenseTransposed(self.weight), [gradient], f"{node.label}.grad")
 
+    @property
+    def key(self) -> str:
+        """What a tuner calls it."""
+        return f"{self.weight.kind} {self.weight.rows}x{self.weight.cols}{' of codes' if self.codes else ''}"
+
+    def _shapes(self, caps: Caps) -> list[DenseShape]:
+        cols = padded(self.weight.cols) if self.codes else self.weight.cols
+        return dense_shapes(self.weight.blocks, cols // 4, caps)
+
+    def choice(self, node: Node, caps: Caps) -> Choice:
+        """Its shapes for few tokens; many have tiles, of one shape."""
+        return Choice(self.key, () if self._many(node) else tuple(map(spelled, self._shapes(caps))))
+
+    def _many(self, node: Node) -> bool:
+        return not self.codes and node.outputs[0].shape[0] >= MANY_TOKENS
+
     def lower(self, node: Node, emit: Emitter) -> None:
-        if not self.codes and node.outputs[0].shape[0] >= MANY_TOKENS:
+        if self._many(node):
             self._lower_many(node, emit)
         else:
             self._lower_few(node, emit)
@@ -84,6 +130,7 @@ class DenseProduct:
         """Tiles of tokens and rows, so that a weight is unpacked once for many tokens."""
         weight, x, y = self.weight, node.inputs[0], node.outputs[0]
         tokens = y.shape[0]
+        tile = tile_shape(tokens, weight.rows, weight.cols, emit.caps)
         constants = {
             "M": tokens,
             "N": weight.rows,
@@ -92,7 +139,7 @@ class DenseProduct:
             **weight.layout(emit.caps),
             "TRANSPOSE_A": False,
             "A_QUADS": True,
-            **tile_shape(),
+            **tile,
         }
         for first, tiles, window in emit.tile_ranges(weight, 1):
             rows = tiles * TILE_ROWS
@@ -100,7 +147,7 @@ class DenseProduct:
                 "dense_matmul",
                 constants,
                 {**window, "a": x, "y": y},
-                tile_grid(tokens, rows),
+                tile_grid(tokens, rows, tile["LANES"]),
                 f"{node.label}@{first}" if first else node.label,
                 Cost(
                     bytes=tiles * weight.tile_bytes + tokens * (weight.cols + rows) * 4,
@@ -111,7 +158,7 @@ class DenseProduct:
 
     def _lower_few(self, node: Node, emit: Emitter) -> None:
         weight, tokens = self.weight, node.outputs[0].shape[0]
-        lanes, items = CPU_SHAPE if emit.caps.kind == "cpu" else (TILE_ROWS, 1)
+        shape = chosen(self.key, self._shapes(emit.caps), emit.caps)
         constants = {
             "QUADS": padded(weight.cols) // 4 if self.codes else weight.cols // 4,
             "BLOCKS": weight.blocks,
@@ -121,9 +168,10 @@ class DenseProduct:
             "COLUMN": self.column,
             "CODES": self.codes,
             "RESIDUAL": len(node.inputs) > 3,
-            "WG": lanes * min(8, weight.blocks),
-            "LANES": lanes,
-            "ITEMS": items,
+            "WG": shape.lanes * shape.slices,
+            "LANES": shape.lanes,
+            "ITEMS": shape.items,
+            "AHEAD": shape.ahead,
             "UNIFORM": not self.codes and serves_uniform(emit.caps, node.inputs[0]),
             "M": tokens,
         }
@@ -141,7 +189,7 @@ class DenseProduct:
                 "dense_product",
                 constants,
                 {**window, **buffers, "y": node.outputs[0]},
-                (-(-tiles * TILE_ROWS // (lanes * items)), "count" if tokens > 1 else 1, 1),
+                (-(-tiles * TILE_ROWS // (shape.lanes * shape.items)), "count" if tokens > 1 else 1, 1),
                 f"{node.label}@{first}" if first else node.label,
                 cost,
                 {"dense": f"lib/dense_{weight.kind}.wgsl"},

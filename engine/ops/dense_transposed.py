@@ -38,6 +38,7 @@ class DenseTransposed:
     def lower(self, node: Node, emit: Emitter) -> None:
         weight, y = self.weight, node.outputs[0]
         tokens = y.shape[0]
+        tile = tile_shape(tokens, weight.cols, weight.rows, emit.caps)
         constants = {
             "M": tokens,
             "N": weight.cols,
@@ -46,7 +47,7 @@ class DenseTransposed:
             **weight.layout(emit.caps),
             "TRANSPOSE_A": False,
             "A_QUADS": weight.rows % 4 == 0,
-            **tile_shape(),
+            **tile,
         }
         for first, tiles, window in emit.tile_ranges(weight, BLOCK // TILE_ROWS):
             rows = tiles * TILE_ROWS
@@ -54,7 +55,7 @@ class DenseTransposed:
                 "dense_transposed",
                 {**constants, "ADDS": first > 0 or len(node.inputs) > 1},
                 {**window, "a": node.inputs[0], "y": y},
-                tile_grid(tokens, weight.cols),
+                tile_grid(tokens, weight.cols, tile["LANES"]),
                 f"{node.label}@{first}" if first else node.label,
                 Cost(
                     bytes=tiles * weight.tile_bytes + tokens * (rows + 2 * weight.cols) * 4,

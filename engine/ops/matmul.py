@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 BLOCK = 256
 LANES, ITEMS = 8, 4  # of a tile: threads along a side, and results of a thread along a side
-SLICES, CPU_SLICES = 8, 2  # most blocks that a workgroup of matmul_rows adds up at once
+SLICES, CPU_SLICES = 16, 2  # most blocks that a workgroup of matmul_rows adds up at once
+STAGED_QUADS = 8  # of lib/product_tile.wgsl: quads of terms in workgroup memory
+MANY_TILES, WIDE_LANES = 1024, 16  # from here on a GPU takes tiles of more threads
+TILE_SLICES = 2  # blocks of terms that a workgroup sums at once where there are fewer
 FILLING_TILES, CPU_FILLING_TILES = 128, 4  # tiles of a result that give a device enough work
 
 
@@ -144,19 +147,52 @@ class MatMul:
         cpu = caps.kind == "cpu"
         tiles = tile_grid(rows, columns)
         if tiles[0] * tiles[1] >= (CPU_FILLING_TILES if cpu else FILLING_TILES):
-            return "matmul_tiled", {**tile_shape()}, tiles
-        side = (4, 8) if self.transpose_b or columns < 32 else (1, 32)  # what 32 threads read together is contiguous
-        slices = min(CPU_SLICES if cpu else SLICES, -(-terms // BLOCK))
-        shape: dict[str, int | float | bool] = {"ROWS": side[0], "COLUMNS": side[1], "SLICES": slices}
+            tile = tile_shape(rows, columns, terms, caps)
+            return "matmul_tiled", {**tile}, tile_grid(rows, columns, tile["LANES"])
+        side, slices, ahead = (self._cpu_rows if cpu else self._gpu_rows)(columns, terms)
+        shape: dict[str, int | float | bool] = {"ROWS": side[0], "COLUMNS": side[1], "SLICES": slices, "AHEAD": ahead}
         return "matmul_rows", shape, (-(-columns // side[1]), -(-rows // side[0]), 1)
 
+    def _cpu_rows(self, columns: int, terms: int) -> tuple[tuple[int, int], int, int]:
+        """Of matmul_rows: results of a workgroup, blocks that it adds up and quads that a thread loads at once."""
+        side = (4, 8) if self.transpose_b or columns < 32 else (1, 32)  # what 32 threads read together is contiguous
+        return side, min(CPU_SLICES, -(-terms // BLOCK)), 1
 
-def tile_shape() -> dict[str, int]:
-    """Constants of lib/product_tile.wgsl."""
-    return {"LANES": LANES, "ITEMS": ITEMS, "RESULTS": ITEMS * ITEMS}
+    def _gpu_rows(self, columns: int, terms: int) -> tuple[tuple[int, int], int, int]:
+        """The same for a GPU: few results of many terms a workgroup, so that all cores have some."""
+        ahead = next(quads for quads in (8, 4, 2, 1) if quads * 4 <= terms or quads == 1)
+        blocks = -(-terms // BLOCK)
+        if blocks > 1 and columns < 32:
+            return (1, 4), min(SLICES, blocks), ahead
+        side = (4, 8) if self.transpose_b or columns < 32 else (1, 32)
+        return side, min(SLICES // 2, blocks), ahead
 
 
-def tile_grid(rows: int, columns: int) -> tuple[int, int, int]:
+def tile_shape(rows: int, columns: int, terms: int, caps: Caps) -> dict[str, int]:
+    """Constants of lib/product_tile.wgsl. A GPU with many tiles to do takes larger ones, which share more loads; with
+    few it lets teams of threads share the terms of a tile."""
+    lanes, slices = LANES, 1
+    if caps.kind != "cpu":
+        many = tile_grid(rows, columns)[0] * tile_grid(rows, columns)[1] >= MANY_TILES
+        if many and rows >= WIDE_LANES * ITEMS and _fits(WIDE_LANES, 1, caps):
+            lanes = WIDE_LANES
+        elif not many and terms >= TILE_SLICES * BLOCK and _fits(LANES, TILE_SLICES, caps):
+            slices = TILE_SLICES
+    return {"LANES": lanes, "ITEMS": ITEMS, "RESULTS": ITEMS * ITEMS, "SLICES": slices, "SLICED": slices > 1}
+
+
+def _fits(lanes: int, slices: int, caps: Caps) -> bool:
+    """Whether a device has the threads and the workgroup memory: both factors of each team, and one team's results."""
+    side = lanes * ITEMS
+    memory = slices * 2 * 16 * STAGED_QUADS * (side + 1) + (4 * side**2 if slices > 1 else 0)
+    threads = slices * lanes**2
+    return (
+        caps.limit("maxComputeWorkgroupStorageSize") >= memory
+        and caps.limit("maxComputeInvocationsPerWorkgroup") >= threads
+    )
+
+
+def tile_grid(rows: int, columns: int, lanes: int | None = None) -> tuple[int, int, int]:
     """Workgroups of lib/product_tile.wgsl that cover a result."""
-    side = LANES * ITEMS
+    side = (lanes or LANES) * ITEMS
     return -(-columns // side), -(-rows // side), 1

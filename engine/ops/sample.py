@@ -19,6 +19,8 @@ from . import exact
 from .op import Array, Emitter, Shape
 from .uniform import uniform_draws
 
+THREADS = 256
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -58,19 +60,23 @@ class Sample:
         sampling = self.sampling
         buffers = {"logits": logits, "tokens": tokens}
         if sampling.temperature == 0:
+            gpu = emit.caps.kind != "cpu"
+            threads = min(1024, emit.caps.limit("maxComputeInvocationsPerWorkgroup")) if gpu else THREADS
+            constants = {"VOCAB": vocab, "WG": threads, "AHEAD": 8 if gpu else 1}
             emit.dispatch(
-                "argmax", {"VOCAB": vocab}, buffers, (1, 1, 1), node.label, Cost(bytes=vocab * 4, operations=vocab)
+                "argmax", constants, buffers, (1, 1, 1), node.label, Cost(bytes=vocab * 4, operations=vocab)
             )
             return
-        constants = {
+        draw = {
             "VOCAB": vocab,
+            "WG": THREADS,
             "TOP_K": sampling.top_k,
             "TOP_P": top_p_parts(sampling),
             "SEED": sampling.seed,
             "INVERSE_TEMPERATURE": 1.0 / sampling.temperature,
         }
         emit.dispatch(
-            "sample", constants, buffers, (1, 1, 1), node.label, Cost(bytes=vocab * 12, operations=vocab * 120)
+            "sample", draw, buffers, (1, 1, 1), node.label, Cost(bytes=vocab * 12, operations=vocab * 120)
         )
 
 

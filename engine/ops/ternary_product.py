@@ -18,16 +18,19 @@ from ..plan import Caps, Cost
 from ..steps import StepRow
 from ..weights import TILE_ROWS, Weight
 from . import exact
+from .choice import Choice, chosen, spelled
 from .op import Array, Emitter, Shape, serves_uniform
 from .quantize import FINE, Quantize, joined_limbs
-from .quantize_norm import TOKEN_TILE, QuantizeNorm, norm_constants, padded
+from .quantize_norm import TOKEN_TILE, padded
+from .tiles import WORD_QUADS, ColumnTile, Tile, column_tiles, tiles
 
 if TYPE_CHECKING:
     from ..grad import Tape
 
+Constants = dict[str, int | float | bool]
+
 CPU_TILES = 8  # rows a thread on a processor: there a load costs more than a dot, so each activation serves many rows
 CPU_LANES, CPU_ROWS = 8, 32  # of the fused kernel on a processor: lanes, and most rows of a lane
-WORD_QUADS = {"tq1_0": 5, "tq2_0": 4}  # runs of four trits in a word
 DOT_FEATURE = "packed_4x8_integer_dot_product"
 
 
@@ -58,6 +61,12 @@ class TernaryProduct:
     def columns(self) -> int:
         """Columns of the result."""
         return self.weight.rows // 2 if self.activation else self.weight.rows
+
+    @property
+    def key(self) -> str:
+        """What a tuner calls it: products with the same key have the same shapes and speed."""
+        gated = " gated" if self.activation else ""
+        return f"{self.weight.kind} {self.weight.rows}x{self.weight.cols}{gated}"
 
     def shapes(self, inputs: tuple[Value, ...]) -> tuple[Shape, ...]:
         return (((inputs[1].shape[0], self.columns), "f32"),)
@@ -94,41 +103,76 @@ class TernaryProduct:
             tape.pass_on(residual, gradient, f"{node.label}.residual")
 
     def lower(self, node: Node, emit: Emitter) -> None:
+        """A GPU works in tiles; a thread of a processor multiplies its rows with eight tokens, whatever others do."""
         q, scale, code_sum = node.inputs[:3]
-        tokens, cpu = scale.shape[0], emit.caps.kind == "cpu"
-        step = 2 if self.activation else 1
-        tiles = cpu_tiles(self.weight, CPU_TILES, step) if cpu else 1
-        span = max(tiles, step)
-        shape = {
-            "WG": 32 if cpu else 128,
-            "LANES": TILE_ROWS,
-            "TILES": tiles,
-            "SPAN": span,
-            "TILE_STEP": step,
-            "OUT_TILES": span // step,
-            "TWO_PASSES": span > tiles,
-            "TOKENS": 1 if cpu else TOKEN_TILE,
-            "RESIDUAL": len(node.inputs) > 3,
-            "UNIFORM": serves_uniform(emit.caps, q),
-            "M": q.shape[0],
-            "LIMBED": self.limbs > 1,
-            "LIMBS": self.limbs,
-            "GROUPS": -(-tokens // TOKEN_TILE),
-        }
+        tokens = scale.shape[0]
+        tiled = bool(self._tiles(emit.caps, tokens))
+        kernel = "ternary_tiled" if tiled else "ternary_matmul"
+        shape, rows, grid_tokens = self._tiled_shape(emit.caps, tokens) if tiled else self._rows_shape(emit.caps, q)
+        shape |= {"RESIDUAL": len(node.inputs) > 3, "LIMBED": self.limbs > 1, "LIMBS": self.limbs,
+                  "GROUPS": -(-tokens // TOKEN_TILE), "TILE_STEP": self._step}  # fmt: skip
         codes = {"q": q, "act_scale": scale, "act_sum": code_sum}
         buffers = {**self.buffers(node.inputs[3:], node.outputs[0], emit), **codes}
-        for first, count, window in emit.tile_ranges(self.weight, step):
+        for first, count, window in emit.tile_ranges(self.weight, self._step):
             emit.dispatch(
-                "ternary_matmul",
+                kernel,
                 {**self.constants(emit.caps), **shape},
                 {**window, **buffers},
-                (-(-count * TILE_ROWS // (shape["WG"] * span)), -(-tokens // TOKEN_TILE), 1),
-                _part_label(node.label, first),
+                (-(-count * TILE_ROWS // rows), -(-tokens // grid_tokens), 1),
+                part_label(node.label, first),
                 self.cost(tokens, count),
                 self.includes(),
             )
 
-    def constants(self, caps: Caps) -> dict[str, int | float | bool]:
+    def _rows_shape(self, caps: Caps, q: Value) -> tuple[Constants, int, int]:
+        """Constants of ternary_matmul.wgsl, and rows and tokens of a workgroup."""
+        rows = cpu_tiles(self.weight, CPU_TILES, self._step)
+        span = max(rows, self._step)
+        shape: Constants = {
+            "WG": TILE_ROWS,
+            "LANES": TILE_ROWS,
+            "TILES": rows,
+            "SPAN": span,
+            "OUT_TILES": span // self._step,
+            "TWO_PASSES": span > rows,
+            "TOKENS": 1,
+            "UNIFORM": serves_uniform(caps, q),
+            "M": q.shape[0],
+        }
+        return shape, TILE_ROWS * span, TOKEN_TILE
+
+    def _tiled_shape(self, caps: Caps, tokens: int) -> tuple[Constants, int, int]:
+        """Constants of ternary_tiled.wgsl, and rows and tokens of a workgroup."""
+        tile = chosen(self._tiled_key(tokens), self._tiles(caps, tokens), caps)
+        by_four = all(n % 4 == 0 for n in (self.columns, self.stride or 0, self.column))
+        floats: Constants = {"BY_FOUR": by_four, "FLOATS": self._floats}
+        return {**tile.constants(WORD_QUADS[self.weight.kind], self._step), **floats}, tile.rows, tile.tokens
+
+    def _tiled_key(self, tokens: int) -> str:
+        return f"{self.key} for {tokens} tokens" + (" as floats" if self._floats else "")
+
+    def _tiles(self, caps: Caps, tokens: int) -> list[Tile]:
+        """Those for a GPU; none for a processor, or where workgroup memory is too small for any."""
+        if caps.kind == "cpu":
+            return []
+        return tiles(self.weight.tiles * TILE_ROWS, tokens, self.weight.kind, self._step, self._floats, caps)
+
+    @property
+    def _step(self) -> int:
+        """Tiles of the weight that make one of the result."""
+        return 2 if self.activation else 1
+
+    @property
+    def _floats(self) -> bool:
+        """Whether a sum of floats follows that of integers."""
+        return self.limbs > 1 or self.weight.scaling == "block"
+
+    def choice(self, node: Node, caps: Caps) -> Choice:
+        """Its shapes on a GPU; a processor has one."""
+        tokens = node.inputs[1].shape[0]
+        return Choice(self._tiled_key(tokens), tuple(map(spelled, self._tiles(caps, tokens))))
+
+    def constants(self, caps: Caps) -> Constants:
         return {
             "ROWS": self.columns,
             "STRIDE": self.stride or self.columns,
@@ -186,32 +230,29 @@ class TransposedProduct:
     def lower(self, node: Node, emit: Emitter) -> None:
         q, scale, code_sum = node.inputs[:3]
         weight, y, cpu = self.weight, node.outputs[0], emit.caps.kind == "cpu"
-        tokens, parts = y.shape[0], resident.KINDS[weight.kind].parts
+        tokens = y.shape[0]
         windows = emit.tile_ranges(weight, 1)
         if len(windows) > 1:
             raise PlanError(f"{weight.id} exceeds the binding limit, and its gradient must be one sum")
+        shape, columns, grid_tokens = self._quads_shape() if cpu else self._tiled_shape(emit.caps, tokens)
         emit.dispatch(
-            "ternary_transposed",
+            "ternary_transposed" if cpu else "transposed_tiled",
             {
+                **shape,
+                **weight.layout(emit.caps),
                 "COLS": weight.cols,
                 "BLOCKS": weight.blocks,
-                **weight.layout(emit.caps),
-                "PARTS": parts,
                 "ROW_QUADS": weight.tiles * TILE_ROWS // 4,
                 "PADDED_QUADS": padded(weight.rows) // 4,
                 "BLOCK_SCALES": weight.scaling == "block",
                 "GROUPS": -(-tokens // TOKEN_TILE),
                 "TOKENS": tokens,
                 "LIMBS": FINE,
-                "COLUMNS": 4,
-                "SUMS": FINE * 8,
-                "LANES": 16,
-                "SLICES": 2 if cpu else 8,
                 "ADDS": len(node.inputs) > 3,
                 "DOT4": DOT_FEATURE in emit.caps.language_features,
             },
             {"weights": windows[0][2]["weights"], "q": q, "act_scale": scale, "act_sum": code_sum, "y": y},
-            (weight.blocks * 4, -(-tokens // TOKEN_TILE), 1),
+            (weight.blocks * 256 // columns, -(-tokens // grid_tokens), 1),
             node.label,
             Cost(
                 bytes=weight.bytes + FINE * tokens * weight.rows + y.bytes,
@@ -220,49 +261,29 @@ class TransposedProduct:
             {"unpack": f"lib/unpack_{weight.kind}.wgsl"},
         )
 
+    def _quads_shape(self) -> tuple[Constants, int, int]:
+        """Constants of ternary_transposed.wgsl, and columns and tokens of a workgroup."""
+        shape: Constants = {"PARTS": resident.KINDS[self.weight.kind].parts, "COLUMNS": 4, "SUMS": FINE * 8,
+                            "LANES": 16, "SLICES": 2}  # fmt: skip
+        return shape, 64, TOKEN_TILE
 
-@dataclass(frozen=True)
-class NormedProduct:
-    """QuantizeNorm and TernaryProduct of one token in one launch: (x (1, K), norm weight (K)[, residual]) -> (1, N)."""
+    def _tiled_shape(self, caps: Caps, tokens: int) -> tuple[Constants, int, int]:
+        """Constants of transposed_tiled.wgsl, and columns and tokens of a workgroup."""
+        tile = chosen(self._key(tokens), self._tiles(caps, tokens), caps)
+        shape: Constants = {**tile.constants(FINE), "BY_FOUR": self.weight.cols % 4 == 0}
+        return shape, 4 * tile.column_lanes, 4 * tile.token_lanes
 
-    norm: QuantizeNorm
-    product: TernaryProduct
+    def _key(self, tokens: int) -> str:
+        return f"{self.weight.kind} {self.weight.rows}x{self.weight.cols} transposed for {tokens} tokens"
 
-    def shapes(self, inputs: tuple[Value, ...]) -> tuple[Shape, ...]:
-        return (((1, self.product.columns), "f32"),)
+    def _tiles(self, caps: Caps, tokens: int) -> list[ColumnTile]:
+        return column_tiles(self.weight.blocks, tokens, FINE, caps)
 
-    def reference(self, step: StepRow, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        return self.product.reference(step, (*self.norm.reference(step, inputs[:2]), *inputs[2:]))
-
-    def lower(self, node: Node, emit: Emitter) -> None:
-        x, norm_weight = node.inputs[:2]
-        weight = self.product.weight
-        lanes, items = matvec_shape(weight, self.product.activation, emit.caps)
-        constants = {
-            **self.product.constants(emit.caps),
-            **norm_constants(weight.cols, self.norm.eps),
-            "UNIFORM": serves_uniform(emit.caps, x, norm_weight),
-            "SLICES": slices(weight, emit.caps),
-            "LANES": lanes,
-            "TILES": items,
-            "RESIDUAL": len(node.inputs) > 2,
-            "OUT_ROWS": lanes * items // (2 if self.product.activation else 1),
-        }
-        for first, tiles, buffers in emit.tile_ranges(weight, 2 if self.product.activation else 1):
-            emit.dispatch(
-                "ternary_matvec",
-                constants,
-                {
-                    **buffers,
-                    **self.product.buffers(node.inputs[2:], node.outputs[0], emit),
-                    "x": x,
-                    "norm_weight": norm_weight,
-                },
-                (-(-tiles * TILE_ROWS // (lanes * items)), 1, 1),
-                _part_label(node.label, first),
-                self.product.cost(1, tiles),
-                self.product.includes(),
-            )
+    def choice(self, node: Node, caps: Caps) -> Choice:
+        """Its shapes on a GPU; a processor has one."""
+        tokens = node.outputs[0].shape[0]
+        shapes = [] if caps.kind == "cpu" else self._tiles(caps, tokens)
+        return Choice(self._key(tokens), tuple(map(spelled, shapes)))
 
 
 def batch(weight: Weight, caps: Caps) -> int:
@@ -272,48 +293,10 @@ def batch(weight: Weight, caps: Caps) -> int:
     return 1 if caps.kind == "cpu" else resident.KINDS[weight.kind].words // resident.KINDS[weight.kind].parts
 
 
-def slices(weight: Weight, caps: Caps) -> int:
-    """Threads that share a row; block scales add up in order, in one thread."""
-    most = 2 if caps.kind == "cpu" else caps.limit("maxComputeInvocationsPerWorkgroup") // 32
-    return 1 if weight.scaling == "block" else min(most, 16, weight.blocks)
-
-
 def cpu_tiles(weight: Weight, most: int, step: int) -> int:
     """Tiles a thread on a processor, in multiples of ``step``: at most half of all, so that two cores have work."""
     return max(step, min(most, weight.tiles // 2) // step * step)
 
 
-def matvec_shape(weight: Weight, activation: str | None, caps: Caps) -> tuple[int, int]:
-    """Lanes of the fused kernel and rows of a lane; together whole tiles, pairs of them for a gate.
-
-    A processor has few cores, so many rows share a norm, and narrow groups, so that what a few vectors read together
-    are whole neighbouring cache lines.
-    """
-    step = 2 if activation else 1
-    if caps.kind != "cpu":
-        return TILE_ROWS, step
-    step *= TILE_ROWS // CPU_LANES
-    rows = weight.tiles * TILE_ROWS // CPU_LANES
-    most = max(step, min(CPU_ROWS, rows // 2) // step * step)
-    choices = range(most, (most + 1) // 2 - 1, -step)
-    items = min(choices, key=lambda items: -(-rows // (2 * items)) * items)  # least idle part of pairs of groups
-    return CPU_LANES, items
-
-
-def matvec_storage_bytes(weight: Weight, activation: str | None, caps: Caps) -> int:
-    """Workgroup memory that the fused kernel needs."""
-    lanes, items = matvec_shape(weight, activation, caps)
-    return weight.blocks * 256 + lanes * items * slices(weight, caps) * 4 + LANE_BYTES
-
-
-LANE_BYTES = 256 * 8 + 16 * 8 + 16
-
-
-def fits_matvec(op: TernaryProduct, caps: Caps) -> bool:
-    """Whether the fused kernel can run this product on the device."""
-    limit = caps.limit("maxComputeWorkgroupStorageSize")
-    return matvec_storage_bytes(op.weight, op.activation, caps) <= limit
-
-
-def _part_label(label: str, first_tile: int) -> str:
+def part_label(label: str, first_tile: int) -> str:
     return f"{label}@{first_tile}" if first_tile else label

@@ -70,7 +70,7 @@ def open_gpu(adapter: str | None = None, limits: Mapping[str, int] | None = None
 
 def _enumerate() -> list[Any]:
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    import wgpu
+    from .native import wgpu
 
     backends = ("Vulkan", "Metal", "D3D12")
     return [a for a in wgpu.gpu.enumerate_adapters_sync() if a.info["backend_type"] in backends]

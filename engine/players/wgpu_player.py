@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import PlayerError
-from ..plan import STEP_STRIDE_BYTES, Dispatch, DispatchTime, Plan, Slot, StepTime, Trace, validate
+from ..plan import STEP_STRIDE_BYTES, Dispatch, DispatchTime, Plan, StepTime, Trace, validate
+from ..threads import mapped
 from . import native
 from .clock import Clock
 from .gpu import Gpu, open_gpu
 from .ledger import Ledger
+from .upload import WeightSource, upload
 
 __all__ = ["Session", "WeightSource", "load", "open_gpu"]
 
-UPLOAD_BYTES = 16 << 20
 STEPS_AT_ONCE = 512  # timed steps a query set holds; WebGPU allows 4096 queries
-
-
-class WeightSource(Protocol):
-    """Where the bytes of weight slots come from."""
-
-    def parts(self, slot: Slot) -> Iterator[npt.NDArray[np.uint8]]:
-        """The slot's content in pieces."""
+# Of a submission, so that no driver takes it for a hang. More steps would be encoded for longer before any is played.
+MOST_STEPS, MOST_BYTES, MOST_OPERATIONS = 4, 2 << 30, 1 << 36
 
 
 def load(gpu: Gpu, plan: Plan, source: WeightSource) -> Session:
@@ -56,6 +52,7 @@ class Session:
         self.buffers: dict[str, Any] = {}
         self.launches: dict[str, list[native.Launch]] = {}
         self._handles: list[Any] = []  # wgpu objects whose native handles the launches hold
+        self._together = {name: _steps_together(dispatches) for name, dispatches in plan.programs.items()}
         self.load_ns = self.compile_ns = 0
 
     def fill(self, source: WeightSource) -> None:
@@ -63,7 +60,9 @@ class Session:
         started = time.perf_counter_ns()
         for slot in self.plan.slots:
             self.buffers[slot.id] = self.ledger.create(slot.id, slot.bytes, slot.role)
-            self._write_initial(slot, source)
+            if slot.inline is not None:
+                self.write(slot.id, slot.inline + bytes(-len(slot.inline) % 4))
+        upload([slot for slot in self.plan.slots if slot.ranges], source, self.write, self._settle)
         self.steps = self.ledger.create("steps", max(1, len(self.plan.steps)) * STEP_STRIDE_BYTES, "steps")
         table = np.zeros((len(self.plan.steps), STEP_STRIDE_BYTES // 4), "<u4")
         for row, step in zip(table, self.plan.steps, strict=True):
@@ -72,29 +71,11 @@ class Session:
         self._settle()
         self.load_ns = time.perf_counter_ns() - started
 
-    def _write_initial(self, slot: Slot, source: WeightSource) -> None:
-        if slot.inline is not None:
-            padded = slot.inline + bytes(-len(slot.inline) % 4)
-            self.device.queue.write_buffer(self.buffers[slot.id], 0, padded)
-        offset = 0
-        for part in source.parts(slot) if slot.ranges else ():
-            if offset + part.nbytes > slot.bytes:
-                raise PlayerError(
-                    f"the weight file holds more than {slot.bytes:,} bytes for {slot.id}; it belongs to another plan"
-                )
-            for first in range(0, part.nbytes, UPLOAD_BYTES):
-                piece = part[first : first + UPLOAD_BYTES]
-                self.device.queue.write_buffer(self.buffers[slot.id], offset + first, piece)
-                if piece.nbytes == UPLOAD_BYTES:
-                    self._settle()
-            offset += part.nbytes
-        if slot.ranges and offset != sum(r.bytes for r in slot.ranges):
-            raise PlayerError(f"the weight file holds {offset:,} bytes for {slot.id}, the plan expects {slot.bytes:,}")
-
     def build(self) -> None:
         """Create pipelines and bind groups."""
         started = time.perf_counter_ns()
-        pipelines: dict[str, tuple[Any, Any]] = {}
+        firsts = {d.module: d for dispatches in self.plan.programs.values() for d in reversed(dispatches)}
+        pipelines = dict(zip(firsts, mapped(self._pipeline, firsts.values()), strict=True))
         groups: dict[object, Any] = {}
         for name, dispatches in self.plan.programs.items():
             self.launches[name] = [self._launch(d, pipelines, groups) for d in dispatches]
@@ -104,8 +85,6 @@ class Session:
     def _launch(
         self, dispatch: Dispatch, pipelines: dict[str, tuple[Any, Any]], groups: dict[object, Any]
     ) -> native.Launch:
-        if dispatch.module not in pipelines:
-            pipelines[dispatch.module] = self._pipeline(dispatch)
         layout, pipeline = pipelines[dispatch.module]
         key = (dispatch.module, dispatch.bindings)
         if key not in groups:
@@ -133,7 +112,7 @@ class Session:
         ]
         try:
             layout = self.device.create_bind_group_layout(entries=entries)
-            shader = self.device.create_shader_module(label=dispatch.label, code=self.plan.modules[dispatch.module])
+            shader = native.trusted_module(self.device, dispatch.label, self.plan.modules[dispatch.module])
             pipeline = self.device.create_compute_pipeline(
                 layout=self.device.create_pipeline_layout(bind_group_layouts=[layout]),
                 compute={"module": shader, "entry_point": "main"},
@@ -174,21 +153,37 @@ class Session:
         """Play ``steps``; the time of encoding and submitting them."""
         clock = Clock(self.gpu, self.ledger, self.plan, steps, timing)
         started = time.perf_counter_ns()
-        for step in steps:
+        for some in self._submissions(steps):
             encoder = self.device.create_command_encoder()
-            self._encode(encoder, step, clock)
+            self._encode(encoder, some, clock)
             self.device.queue.submit([encoder.finish()])
         encode_ns = time.perf_counter_ns() - started
         self._settle()
         clock.collect(times, launches)
         return encode_ns
 
-    def _encode(self, encoder: Any, step: int, clock: Clock) -> None:
-        row = self.plan.steps[step]
-        launches = self.launches[row.program]
-        for run in [[launch] for launch in launches] if clock.timing == "dispatch" else [launches]:
-            compute = encoder.begin_compute_pass(**clock.next_pass(step, run[0].label))
-            native.encode(compute, run, row.values, step * STEP_STRIDE_BYTES)
+    def _submissions(self, steps: range) -> Iterator[range]:
+        """``steps``, short ones of one program together: between submissions a GPU idles 10 to 20 us."""
+        first = steps.start
+        for step in steps:
+            program = self.plan.steps[first].program
+            following = self.plan.steps[step + 1].program if step + 1 < steps.stop else None
+            if following != program or step + 1 - first >= self._together[program]:
+                yield range(first, step + 1)
+                first = step + 1
+
+    def _encode(self, encoder: Any, steps: range, clock: Clock) -> None:
+        """One compute pass for all ``steps``, or as many as ``clock`` times."""
+        compute = encoder.begin_compute_pass() if clock.timing == "wall" else None
+        for step in steps:
+            row = self.plan.steps[step]
+            launches = self.launches[row.program]
+            for run in [[launch] for launch in launches] if clock.timing == "dispatch" else [launches]:
+                part = compute or encoder.begin_compute_pass(**clock.next_pass(step, run[0].label))
+                native.encode(part, run, row.values, step * STEP_STRIDE_BYTES)
+                if compute is None:
+                    part.end()
+        if compute is not None:
             compute.end()
 
     def digests(self) -> dict[str, str]:
@@ -205,7 +200,7 @@ class Session:
             raise PlayerError(f"bytes {offset}..{offset + size} lie outside {slot} ({whole:,} bytes)")
         return self.ledger.read(self.buffers[slot], offset, size)
 
-    def write(self, slot: str, data: bytes, offset: int = 0) -> None:
+    def write(self, slot: str, data: bytes | npt.NDArray[np.uint8], offset: int = 0) -> None:
         """Overwrite bytes of a slot (a new prompt, a cleared cache)."""
         self.device.queue.write_buffer(self.buffers[slot], offset, data)
 
@@ -221,3 +216,9 @@ class Session:
         self._handles.clear()
         self.buffers.clear()
         self.ledger.close()
+
+
+def _steps_together(dispatches: Sequence[Dispatch]) -> int:
+    """How many steps of a program make one submission."""
+    moved, done = sum(d.cost.bytes for d in dispatches), sum(d.cost.operations for d in dispatches)
+    return max(1, min(MOST_STEPS, MOST_BYTES // max(1, moved), MOST_OPERATIONS // max(1, done)))

@@ -88,7 +88,7 @@ def test_small_results_share_their_terms(runs: Any, case: Any, adds: bool, kind:
     assert run.differing(min(step, len(run.rows) - 1), matmul_data(case, kind, seed)) == []
 
 
-@pytest.mark.parametrize("case", [TILED[0], TILED[1], SKINNY[0], SKINNY[3]])
+@pytest.mark.parametrize("case", [*TILED[:2], *SKINNY])
 def test_both_kernels_and_any_number_of_slices_give_the_same_bits(gpu: Any, case: Any) -> None:
     """What a processor tiles, an imagined discrete GPU shares by terms, and where both do, in more slices."""
     run, data = matmul_run(gpu, case, True, "discrete"), matmul_data(case, "mixed", 3)
@@ -102,6 +102,37 @@ def test_tiles_of_any_size_give_the_same_bits(gpu: Any, monkeypatch: Any, lanes:
     run = matmul_run(gpu, TILED[0], True)
     assert kernels(run) == ["tiled"] and run.differing(1, matmul_data(TILED[0], "mixed", 4)) == []
     assert transposed_run(gpu, "q8_0").differing(2, transposed_data("q8_0", "mixed", 6)) == []
+
+
+LONG = ((False, True, "m", 41, 37, 1100), (False, False, "m", 33, 40, 770))  # more blocks of terms than teams, and cut
+
+
+@pytest.mark.parametrize("case", LONG)
+def test_teams_that_share_the_terms_of_a_tile_give_the_same_bits(gpu: Any, monkeypatch: Any, case: Any) -> None:
+    """As on a GPU with few tiles to do."""
+    monkeypatch.setattr(matmul, "FILLING_TILES", 1)
+    for slices in (2, 3):
+        monkeypatch.setattr(matmul, "TILE_SLICES", slices)
+        run = matmul_run(gpu, case, True, "discrete")
+        assert kernels(run) == ["tiled"] and "fn take(" in next(iter(run.session.plan.modules.values()))
+        assert run.differing(1, matmul_data(case, "mixed", 7)) == []
+
+
+def test_a_gpu_with_many_tiles_takes_larger_ones(gpu: Any, monkeypatch: Any) -> None:
+    for name in ("FILLING_TILES", "MANY_TILES"):
+        monkeypatch.setattr(matmul, name, 1)
+    case = (False, True, "", 70, 90, 264)
+    run = matmul_run(gpu, case, True, "discrete")
+    assert "const LANES: u32 = 16u" in next(iter(run.session.plan.modules.values()))
+    assert run.differing(2, matmul_data(case, "mixed", 10)) == []
+
+
+@pytest.mark.parametrize("adds", [True, False])
+def test_teams_pass_back_the_same_gradient(gpu: Any, monkeypatch: Any, adds: bool) -> None:
+    monkeypatch.setattr(matmul, "TILE_SLICES", 2)
+    run = transposed_run(replace(gpu, caps=replace(gpu.caps, kind="discrete")), "f16", 800, adds)
+    assert "fn take(" in next(iter(run.session.plan.modules.values()))
+    assert run.differing(2, transposed_data("f16", "mixed", 8, 800)) == []
 
 
 def test_rows_after_the_steps_tokens_stay(runs: Any) -> None:

@@ -12,8 +12,7 @@ from engine_runs import Array
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import given as examples
 from hypothesis import strategies as st
-from made_models import MadeModel, add_ternary, dense_rows
-from op_runs import KINDS, OpRun, drawn, given, result
+from op_runs import KINDS, OpRun, dense_weight, drawn, given, halves, result, ternary_weight
 
 from tritmark.engine.graph import Graph, Value
 from tritmark.engine.ops.attend import Attend
@@ -27,7 +26,6 @@ from tritmark.engine.ops.rope_cache import RopeCache, rope_table
 from tritmark.engine.ops.sample import Sample, Sampling
 from tritmark.engine.ops.ternary_product import TernaryProduct
 from tritmark.engine.steps import StepRow
-from tritmark.engine.weights import Weight
 
 # Shapes are few, since a software GPU compiles each anew; data and steps vary freely on them.
 few = settings(max_examples=30, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
@@ -63,15 +61,6 @@ def test_norms_and_quantisation(runs: Any, cols: int, kind: str, step: int, seed
     assert runs(norm_run, cols, M).differing(step, data) == []
 
 
-def ternary_weight(shape: tuple[int, int], kind: str, scales: str, pair: bool) -> Weight:
-    model, random = MadeModel("op"), np.random.default_rng(shape[0])
-    names = ("gate", "up") if pair else ("w",)
-    for name in names:
-        add_ternary(model, random, name, shape, scales)
-    scaling = "block" if scales == "block" else "row"
-    return Weight("w", model, tuple(f"{n}.weight" for n in names), kind, shape[0] * len(names), shape[1], pair, scaling)
-
-
 def ternary_run(gpu: Any, tokens: int, kind: str, shape: tuple[int, int], scales: str, activation: str | None) -> OpRun:
     """Norm, quantisation and product: fused for one token, apart for more. Ungated products add a residual."""
     weight = ternary_weight(shape, kind, scales, activation is not None)
@@ -97,12 +86,6 @@ def test_ternary_products(runs: Any, case: Any, kind: str, step: int, single: bo
     data = {"x": drawn(random, kind, (tokens, cols)), "n": drawn(random, "normal", (cols,)),
             "r": drawn(random, kind, (tokens, rows))}  # fmt: skip
     assert runs(ternary_run, tokens, *case).differing(0 if single else step, data) == []
-
-
-def dense_weight(shape: tuple[int, int], type_: str) -> Weight:
-    model = MadeModel("op")
-    model.add("w.weight", shape, type_, dense_rows(np.random.default_rng(shape[1]), shape, type_))
-    return Weight("w", model, ("w.weight",), type_, *shape, scaling="none")
 
 
 def dense_run(gpu: Any, type_: str) -> OpRun:
@@ -188,12 +171,6 @@ def attend_run(gpu: Any, head: int, tokens: int) -> OpRun:
     op = Attend(HEADS, KV_HEADS, head, CONTEXT)
     graph.add(op, [given("queries", tokens, HEADS * head), *caches], "attend", [result("y", tokens, HEADS * head)])
     return OpRun(gpu, graph, [StepRow("op", position, tokens, 0) for position in POSITIONS])
-
-
-def halves(random: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Array:
-    """fp16 data as the cache holds it: no subnormals, no infinities."""
-    found = drawn(random, kind, shape, 1e4).astype(np.float16)
-    return np.where(np.abs(found) < 2**-14, np.float16(0), found)
 
 
 @few

@@ -88,8 +88,9 @@ def test_tiles_cover_every_row_once_below_the_limit(limit: int) -> None:
 
 def test_a_kernel_and_its_op_must_agree_on_buffers() -> None:
     compiler = Compiler(CAPS, Image(MadeModel("none"), "none"))
+    tokens = Value("t", (4,), "u32", "input")
     with pytest.raises(PlanError, match=r"disagree on the buffers \['logits'\]"):
-        compiler.dispatch("argmax", {"VOCAB": 5}, {"tokens": Value("t", (4,), "u32", "input")}, (1, 1, 1), "x", Cost())
+        compiler.dispatch("argmax", {"VOCAB": 5, "WG": 32, "AHEAD": 1}, {"tokens": tokens}, (1, 1, 1), "x", Cost())
 
 
 def test_a_graph_gives_fresh_values_the_shapes_of_its_op() -> None:

@@ -4,14 +4,6 @@
 const ROUND: f32 = 12582912.0;             // 1.5 * 2^23: adding it rounds half to even and leaves the integer in the low bits
 const ROUND_BITS: i32 = 0x4B400000;
 
-fn mul(a: f32, b: f32) -> f32 {
-    return sealed(a * b);
-}
-
-fn mul4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-    return sealed4(a * b);
-}
-
 fn sum4(a: vec4<f32>) -> f32 {
     return sealed(a.x + a.y) + sealed(a.z + a.w);
 }

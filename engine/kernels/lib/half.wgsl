@@ -1,11 +1,11 @@
 // fp16 <-> f32 by integer arithmetic where the built-ins may flush or round as they like.
 
-// fp16 bits to f32, subnormals included, exactly.
+// fp16 bits to f32, subnormals included, exactly: those are what a number of their mantissa exceeds 2^-14 by.
 fn from_half(h: u32) -> f32 {
     let magnitude = h & 0x7FFFu;
-    let small = f32(magnitude) * 5.9604644775390625e-8;                      // subnormal: mantissa * 2^-24
-    let normal = bitcast<f32>((magnitude << 13u) + 0x38000000u);
-    let value = select(normal, small, magnitude < 0x400u);
+    let bits = magnitude << 13u;
+    let small = bitcast<f32>(bits + 0x38800000u) - 6.103515625e-5;
+    let value = select(bitcast<f32>(bits + 0x38000000u), small, magnitude < 0x400u);
     return bitcast<f32>(bitcast<u32>(value) | ((h & 0x8000u) << 16u));
 }
 

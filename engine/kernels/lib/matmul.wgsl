@@ -22,13 +22,21 @@ fn terms_now() -> u32 {
 #endif
 }
 
-fn store(row: u32, column: u32, sum: f32) {
+// What the result adds to. A thread asks for all of its own before it stores any: a load after a store waits for it.
+fn before(row: u32, column: u32) -> f32 {
+#if ADDS
+    return y[min(row, M - 1u) * STRIDE + COLUMN + min(column, N - 1u)];
+#else
+    return 0.0;
+#endif
+}
+
+fn store(row: u32, column: u32, sum: f32, before: f32) {
     if (row >= rows_now() || column >= N) { return; }
     let at = row * STRIDE + COLUMN + column;
-    let value = mul(sum, SCALE);
 #if ADDS
-    y[at] = y[at] + value;
+    y[at] = before + mul(sum, SCALE);
 #else
-    y[at] = value;
+    y[at] = mul(sum, SCALE);
 #endif
 }

@@ -1,21 +1,22 @@
-// The left factor (M, K) of a product, four neighbouring terms of a row at a time; zeros beyond its rows and terms.
+// The left factor (M, K) of a product, four neighbouring terms of a row at a time; zeros beyond its rows and terms. Loads
+// are never skipped: those of a branch would wait for one another.
 #if A_QUADS
 @group(0) @binding(auto) var<storage, read> a: array<vec4<f32>>;          // (M, K) as quads
 
 fn left4(row: u32, quad: u32, terms: u32) -> vec4<f32> {
-    if (row >= M || quad * 4u >= terms) { return vec4<f32>(0.0); }
-    return a[row * (K / 4u) + quad];
+    let value = a[min(row, M - 1u) * (K / 4u) + min(quad, K / 4u - 1u)];
+    return select(vec4<f32>(0.0), value, row < M && quad * 4u < terms);
 }
 #else
 @group(0) @binding(auto) var<storage, read> a: array<f32>;                // (M, K), or (K, M)
 
 fn left1(row: u32, k: u32, terms: u32) -> f32 {
-    if (row >= M || k >= terms) { return 0.0; }
 #if TRANSPOSE_A
-    return a[k * M + row];
+    let value = a[min(k, K - 1u) * M + min(row, M - 1u)];
 #else
-    return a[row * K + k];
+    let value = a[min(row, M - 1u) * K + min(k, K - 1u)];
 #endif
+    return select(0.0, value, row < M && k < terms);
 }
 
 fn left4(row: u32, quad: u32, terms: u32) -> vec4<f32> {

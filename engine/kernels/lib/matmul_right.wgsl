@@ -3,19 +3,19 @@
 @group(0) @binding(auto) var<storage, read> b: array<vec4<f32>>;          // (N, K) as quads
 
 fn right4(column: u32, quad: u32, terms: u32) -> vec4<f32> {
-    if (column >= N || quad * 4u >= terms) { return vec4<f32>(0.0); }
-    return b[column * (K / 4u) + quad];
+    let value = b[min(column, N - 1u) * (K / 4u) + min(quad, K / 4u - 1u)];
+    return select(vec4<f32>(0.0), value, column < N && quad * 4u < terms);
 }
 #else
 @group(0) @binding(auto) var<storage, read> b: array<f32>;                // (K, N), or (N, K)
 
 fn right1(column: u32, k: u32, terms: u32) -> f32 {
-    if (column >= N || k >= terms) { return 0.0; }
 #if TRANSPOSE_B
-    return b[column * K + k];
+    let value = b[min(column, N - 1u) * K + min(k, K - 1u)];
 #else
-    return b[k * N + column];
+    let value = b[min(k, K - 1u) * N + min(column, N - 1u)];
 #endif
+    return select(0.0, value, column < N && k < terms);
 }
 
 fn right4(column: u32, quad: u32, terms: u32) -> vec4<f32> {

@@ -33,18 +33,13 @@ fn norm_lanes(first: u32, thread: u32) -> vec2<f32> {
         group_top[group] = top;
     }
     workgroupBarrier();
-    if (thread == 0u) {
-        var sum = group_sum[0];
-        var top = group_top[0];
-        for (var group = 1u; group < 16u; group++) {
-            sum = sealed(sum + group_sum[group]);
-            top = max(top, group_top[group]);
-        }
-        group_sum[0] = sum;
-        group_top[0] = top;
+    var sum = group_sum[0];
+    var top = group_top[0];
+    for (var group = 1u; group < 16u; group++) {
+        sum = sealed(sum + group_sum[group]);
+        top = max(top, group_top[group]);
     }
-    workgroupBarrier();
-    return vec2<f32>(group_sum[0], group_top[0]);
+    return vec2<f32>(sum, top);
 }
 
 // 1/sqrt(mean square + eps): what RMSNorm multiplies by.

@@ -13,12 +13,21 @@ struct Step {
 }
 @group(0) @binding(0) var<uniform> step: Step;
 
-// x, through a barrier that compilers cannot see through: a product that passes it is never fused into a multiply-add,
-// and no sum across it is reassociated.
+// x, through a barrier that compilers cannot see through: no sum across it is reassociated.
 fn sealed(x: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(x) ^ step.zero);
 }
 
 fn sealed4(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4<u32>(step.zero));
+}
+
+// a b, through a barrier of its own: no compiler fuses it into an addition. Where a sum begins, a compiler may drop 0 + x and meet both
+// barriers at once; of one and the same zero they would cancel, and a product would be free again (an NVIDIA driver does so).
+fn mul(a: f32, b: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(a * b) ^ (step.zero & step.count));
+}
+
+fn mul4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(a * b) ^ vec4<u32>(step.zero & step.count));
 }

@@ -19,9 +19,34 @@ fn opened(word: u32) -> vec2<u32> {
     return vec2<u32>(word & 0x00FF00FFu, (word >> 8u) & 0x00FF00FFu);
 }
 
+// All five quads of a word of four rows. What l digits leave of a byte q is a whole number, q 3^l / 256 rounded down, and each digit
+// what such a number has over three times the one before: a packed subtraction in which no byte borrows.
+fn quads_of(words: vec4<u32>) -> array<vec4<u32>, 5> {
+    let even = words & vec4<u32>(0x00FF00FFu);
+    let odd = (words >> vec4<u32>(8u)) & vec4<u32>(0x00FF00FFu);
+    let a = wholes(even * 3u, odd * 3u);
+    let b = wholes(even * 9u, odd * 9u);
+    let c = wholes(even * 27u, odd * 27u);
+    let d = wholes(even * 81u, odd * 81u);
+    let e = wholes(even * 243u, odd * 243u);
+    return array<vec4<u32>, 5>(a, b - a * 3u, c - b * 3u, d - c * 3u, e - d * 3u);
+}
+
+fn wholes(even: vec4<u32>, odd: vec4<u32>) -> vec4<u32> {
+    return ((even >> vec4<u32>(8u)) & vec4<u32>(0x00FF00FFu)) | (odd & vec4<u32>(0xFF00FF00u));
+}
+
 // One quad of a word without those before it, by the place that place_of() gives.
 fn quad_in(word: u32, place: u32) -> u32 {
     return quad_of(shown((opened(word) * place) & vec2<u32>(0x00FF00FFu)));
+}
+
+// The same quad of the same word of four rows.
+fn quads_in(words: vec4<u32>, place: u32) -> vec4<u32> {
+    let mask = vec4<u32>(0x00FF00FFu);
+    let even = (((words & mask) * place) & mask) * 3u;
+    let odd = ((((words >> vec4<u32>(8u)) & mask) * place) & mask) * 3u;
+    return wholes(even, odd);
 }
 
 // The word that holds a run of four columns (0..63 of the block), and its place there: 3^l for the l-th quad.
@@ -37,7 +62,5 @@ fn place_of(quad: u32) -> vec2<u32> {
 // The last word's fifth digit is 0 and adds nothing.
 // Which run of four columns (of the block's 64) the l-th quad of word w holds.
 fn quad_at(word: u32, l: u32) -> u32 {
-    if (word < 8u) { return l * 8u + word; }
-    if (word < 12u) { return 32u + l * 4u + word; }
-    return min(60u + l, 63u);
+    return select(select(min(60u + l, 63u), 32u + l * 4u + word, word < 12u), l * 8u + word, word < 8u);
 }

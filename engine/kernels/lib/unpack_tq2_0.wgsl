@@ -17,9 +17,21 @@ fn opened(word: u32) -> vec2<u32> {
     return vec2<u32>(word, 0u);
 }
 
+// All four quads of a word of four rows.
+fn quads_of(words: vec4<u32>) -> array<vec4<u32>, 4> {
+    let mask = vec4<u32>(0x03030303u);
+    return array<vec4<u32>, 4>(words & mask, (words >> vec4<u32>(2u)) & mask, (words >> vec4<u32>(4u)) & mask,
+        (words >> vec4<u32>(6u)) & mask);
+}
+
 // One quad of a word without those before it, by the place that place_of() gives.
 fn quad_in(word: u32, place: u32) -> u32 {
     return (word >> place) & 0x03030303u;
+}
+
+// The same quad of the same word of four rows.
+fn quads_in(words: vec4<u32>, place: u32) -> vec4<u32> {
+    return (words >> vec4<u32>(place)) & vec4<u32>(0x03030303u);
 }
 
 // The word that holds a run of four columns (0..63 of the block), and its place there: bit 2 l for the l-th quad.
