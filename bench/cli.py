@@ -26,16 +26,17 @@ from .commands import (
     report,
     run,
     serve,
+    tune,
 )
 
 HELP = "Which ternary weight format, TQ1_0 or TQ2_0, to ship and keep resident on this device, measured."
 INTERRUPTED = 130  # what typer exits with on Ctrl-C, in silence
 
 COMMANDS = (
-    run.run, run.show, recommend.recommend, report.report, report.view, probe.probe, model.plan, machine.devices,
-    machine.doctor, serve.serve, compare.compare, compare.gate, cost.cost, audit.audit, platforms.platforms,
-    exchange.export, exchange.import_, bundle.bundle, bundle.verify, convert.convert, model.generate, model.logits,
-    adapt.perplexity, finetune.finetune, adapt.merge, pretrain.pretrain,
+    run.run, run.show, recommend.recommend, report.report, report.view, probe.probe, tune.tune, model.plan,
+    machine.devices, machine.doctor, serve.serve, compare.compare, compare.gate, cost.cost, audit.audit,
+    platforms.platforms, exchange.export, exchange.import_, bundle.bundle, bundle.verify, convert.convert,
+    model.generate, model.logits, adapt.perplexity, finetune.finetune, adapt.merge, pretrain.pretrain,
 )  # fmt: skip
 NAMES = {command.__name__.rstrip("_"): command for command in COMMANDS}  # import is a word of Python
 

@@ -90,6 +90,7 @@ class Arm:
     warmup_ns: list[int] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     token_ns: list[tuple[int, ...]] = field(default_factory=list)
+    busy_ns: list[int] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
     memory: list[tuple[int, int]] = field(default_factory=list)
     telemetry: Telemetry = field(default_factory=Telemetry)
@@ -171,6 +172,8 @@ class Arm:
         if "timestamp-query" in self.session.caps.features:
             self.token_timing = "step"
             trace = self._play(steps.start, steps.stop, "step")
+            if all(step.gpu_ns is not None for step in trace.steps):
+                self.busy_ns.append(sum(step.gpu_ns or 0 for step in trace.steps))
             return tuple(step.end_ns for step in trace.steps if step.end_ns is not None)
         self.token_timing = "wall"
         walls_ns = (self._play(step, step + 1, "wall", digests=step + 1 == steps.stop).wall_ns for step in steps)
@@ -226,6 +229,7 @@ class Arm:
             "samples_ns": tuple(sample.wall_ns for sample in samples),
             "ttft_ns": tuple(sample.ttft_ns for sample in samples if sample.ttft_ns is not None),
             "training": self._training(),
+            "busy_ns": tuple(self.busy_ns),
             "encode_ns": tuple(sample.encode_ns for sample in samples),
             "dispatches": self.prepared.dispatches,
             "kernels": self.kernels,

@@ -14,6 +14,7 @@ from tritmark.engine.errors import EngineError
 from tritmark.engine.plan import Caps
 
 from .gauge import Gauge, measured
+from .tuning import tuned
 
 GOLDEN_MODEL = "synthetic:tiny"
 GOLDEN_FORMATS = ("tq1_0", "tq2_0")
@@ -54,7 +55,7 @@ def verify(device: Device) -> Verdict:
     except (DeviceError, EngineError) as error:
         return Verdict(caps=caps, exact=exact, reason=str(error), settled=False)
     advice = f"{caps.adapter} failed {failed}: it computes wrongly; update its driver or choose another adapter"
-    return Verdict(caps=caps, exact=exact, reason=advice if failed else None, gauge=found)
+    return Verdict(caps=tuned(caps), exact=exact, reason=advice if failed else None, gauge=found)
 
 
 def mismatch(session: Session, bundle: Bundle) -> str | None:

@@ -81,6 +81,7 @@ class Record:
     ttft_ns: tuple[int, ...] = ()  # one a repetition: submission of the prompt to the first sampled token
     token_ns: tuple[tuple[int, ...], ...] = ()  # per repetition: when each decoded token was complete, since submission
     token_timing: str | None = None  # of token_ns: "step" (GPU timestamps) or "wall" (a play a step)
+    busy_ns: tuple[int, ...] = ()  # one a repetition: GPU time of its decode steps, where there are timestamps
     encode_ns: tuple[int, ...] = ()  # one a sample: the player's own work in it, encoding and submitting
     dispatches: int | None = None  # launches in the timed region of one sample
     kernels: tuple[Mapping[str, Any], ...] = ()  # profile of one step: label, count, time_ns, bytes, operations
@@ -196,8 +197,9 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         return value
     origin, arguments = _parts(hint)
     if origin in (Union, types.UnionType):
-        options = [option for option in arguments if option is not type(None)]
-        return None if value is None else _checked(options[0], value, where)
+        if value is None:
+            return None
+        return _checked(next(option for option in arguments if option is not type(None)), value, where)
     if origin is tuple and isinstance(value, list):
         if arguments[-1] is Ellipsis:
             if (series := _series(arguments[0], value)) is not None:
@@ -207,6 +209,8 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
             items = enumerate(zip(arguments, value, strict=True))
             return tuple(_checked(each, item, f"{where}[{at}]") for at, (each, item) in items)
     elif origin is Mapping and isinstance(value, dict):
+        if arguments[1] is Any:
+            return dict(value)  # most of a record's values; naming the place of each takes long
         return {key: _checked(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     raise RecordError(f"record field {where} should be {_name(hint)}, not {json.dumps(value)[:40]}")
 

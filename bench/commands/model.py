@@ -36,19 +36,20 @@ def plan(
 ) -> None:
     """Predict buffers, peak GPU bytes, fit and roofline of cases.
 
-    Nothing runs: only the limits of the device are read."""
+    Nothing runs: only the limits of the device are read. Where tritmark tune has measured it, also the speed."""
     from tritmark.bench.case import expand, overridden
     from tritmark.bench.forecast import forecast
+    from tritmark.bench.tuning import paces, tuned
     from tritmark.bench.workload import listed_workloads
     from tritmark.devices.registry import open_device
 
     target = open_device(device)
     with target.session() as session:
-        caps = session.caps
+        caps = tuned(session.caps)
     workloads = listed_workloads(workload)
     axes = {"model": listed(model), "format": listed(format), "workload": workloads, "device": [device]}
     for case in expand(overridden({}, axes, {"activation": activation} if activation else {})):
-        result = forecast(case, caps, target.memory_bytes(caps), bandwidth and bandwidth * 1e9)
+        result = forecast(case, caps, target.memory_bytes(caps), bandwidth and bandwidth * 1e9, paces(caps))
         emit(result) if as_json else print(_plan_text(result))
 
 
@@ -142,4 +143,6 @@ def _plan_text(result: Mapping[str, Any]) -> str:
     ]
     if result["roofline_tps"]:
         lines.append(f"  at most {result['roofline_tps']:,.1f} tok/s by memory traffic alone")
+    if result["predicted_tps"]:
+        lines.append(f"  about {result['predicted_tps']:,.1f} tok/s by what tune measured of each kernel")
     return "\n".join(lines)

@@ -12,6 +12,8 @@ import typer
 from .output import TIMEOUT_S, Activation, AsJson, Timeout, emit, listed, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tritmark.bench.campaign import Sessions
     from tritmark.results.record import Record
 
@@ -89,23 +91,51 @@ def run(
 def show(
     folder: Annotated[Path, typer.Argument(help="A results folder, as `tritmark run --out` wrote it.")],
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a terminal table.")] = False,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="Print how times grow with size, depth, length and rank: the laws.")
+    ] = False,
+    kernels: Annotated[
+        bool, typer.Option("--kernels", help="Print what each kernel took, its bytes and operations a second.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the table of a results folder, and what its columns mean."""
     from tritmark.reports import tables
+    from tritmark.reports.scaling import scaling as series_of
+    from tritmark.reports.scaling import text
     from tritmark.results.store import contents
 
     found = contents(folder)
     records = found.records
     warn(found.notes)
-    if as_json:
+    if as_json and scaling:
+        for series in series_of(records):
+            emit({"axis": series.axis.name, "where": series.where, "points": series.points, "law": vars(series.law)})
+    elif as_json:
         for record in records:
             emit(tables.derived(record))
         emit({"folder": str(folder), **_tally(records)})
+    elif kernels:
+        _print_kernels(records)
+    elif scaling:
+        needs = "no series: three records or more that differ in size, depth, length or rank alone make one"
+        print("\n".join(map(text, series_of(records))) or needs)
     elif markdown:
         print(tables.markdown(records), end="")
     else:
         _print_tables(records)
+
+
+def _print_kernels(records: Sequence[Record]) -> None:
+    from rich.console import Console
+
+    from tritmark.reports.kernels import profiles, table
+
+    found, more = profiles(records)
+    console = Console()
+    for profile in found:
+        console.print(table(profile))
+    print(f"{more} more cases have a profile" if more else "" if found else "no record holds a profile of its kernels")
 
 
 def _sessions(most: int, until: float | None, pause_s: float | None) -> Sessions:

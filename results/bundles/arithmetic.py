@@ -97,7 +97,7 @@ def _counts(record: Record) -> Found:
     count = len(record.samples_ns)
     if count != record.case.get("repetitions", count):
         yield "samples_ns", f"{count} samples of {record.case['repetitions']} repetitions"
-    for name in ("turns", "encode_ns", "ttft_ns", "token_ns"):
+    for name in ("turns", "busy_ns", "encode_ns", "ttft_ns", "token_ns"):
         if len(getattr(record, name)) not in (0, count):
             yield name, f"{len(getattr(record, name))} entries beside {count} samples"
     if list(record.turns) != sorted(set(record.turns)):

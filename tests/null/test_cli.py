@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,11 @@ tq1_0        prefill:512             -  0.90/0.12  180  500    yes  failed
   decode:128@512).
   failed: tq1_0 prefill:512: the player died during load: exit code 134
 """)
+
+
+def test_a_player_that_keeps_its_gpu_waiting_is_told() -> None:
+    told = tables.text([replace(DECODE, busy_ns=(6_175_000_000,) * 3)], 140)
+    assert "the GPU waits for the player and its driver 5.0 % (tq1_0>tq2_0 decode:128@512) of the time." in told
 
 
 def test_the_table_at_140_columns_has_every_metric_in_one_row() -> None:
