@@ -215,6 +215,16 @@ def encode_per_dispatch_ns(record: Record) -> float | None:
     return statistics.median(record.encode_ns) / record.dispatches
 
 
+def overhead(record: Record) -> float | None:
+    """The part of a decode run in which the GPU computes nothing: what the player and the driver cost it.
+
+    A software GPU computes while it is being asked, and has none that could be told apart.
+    """
+    if not record.busy_ns or not record.samples_ns or (record.caps or {}).get("kind") == "cpu":
+        return None
+    return max(0.0, 1 - statistics.median(record.busy_ns) / statistics.median(record.samples_ns))
+
+
 def peak_process_bytes(record: Record) -> int | None:
     """The most resident bytes seen of the player's process."""
     return max((size for _, size in record.process_memory), default=None)

@@ -169,6 +169,7 @@ def derived(record: Record) -> dict[str, Any]:
         "peak_process_bytes": stats.peak_process_bytes(record),
         "encode_ns": statistics.median(record.encode_ns) if record.encode_ns else None,
         "dispatches": record.dispatches,
+        "overhead": stats.overhead(record),
         "encode_per_dispatch_ns": stats.encode_per_dispatch_ns(record),
         "throttle_loss": slowed.loss if slowed else None,
         "throttled": slowed.shown if slowed else None,
@@ -296,6 +297,10 @@ def _notes(members: Sequence[Record]) -> Iterator[str]:
 def _player_costs(members: Sequence[Record]) -> Iterator[str]:
     """The player's own time, apart from the GPU's; a software GPU computes while it is being asked."""
     apart = [r for r in members if r.status == "ok" and (r.caps or {}).get("kind") != "cpu"]
+    idle = {(r.format, r.workload): stats.overhead(r) for r in apart}
+    shares = [f"{100 * part:.1f} % ({' '.join(row)})" for row, part in idle.items() if part is not None]
+    if shares:
+        yield f"the GPU waits for the player and its driver {', '.join(shares)} of the time."
     costs = {(r.format, r.workload): stats.encode_per_dispatch_ns(r) for r in apart}
     told = [f"{number(ns / 1e3)} us ({' '.join(row)})" for row, ns in costs.items() if ns is not None]
     if told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,15 @@ def view(
     """Serve the report's page here, made anew when records change.
 
     Ctrl-C ends it."""
+    try:
+        _serve(results, port, published, as_json)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one has nothing left to end
+        print("ended", file=sys.stderr)
+
+
+def _serve(results: list[Path], port: int, published: Path | None, as_json: bool) -> None:
+    """Until KeyboardInterrupt, which may come at any time."""
     from tritmark.bench.case import CaseError
     from tritmark.bench.viewing import Viewing, open_server
     from tritmark.reports.page.page import html
@@ -72,17 +82,13 @@ def view(
         server = open_server(viewing, port)
     except OSError as error:
         raise CaseError(f"port {port} cannot be listened on ({error.strerror}); choose another --port") from error
-    url = f"http://127.0.0.1:{server.server_port}/"
-    if as_json:
-        emit({"url": url})
-    else:
-        print(f"{url}   (Ctrl-C ends it)", flush=True)
-    try:
+    with server:
+        url = f"http://127.0.0.1:{server.server_port}/"
+        if as_json:
+            emit({"url": url})
+        else:
+            print(f"{url}   (Ctrl-C ends it)", flush=True)
         server.serve_forever()
-    except KeyboardInterrupt:
-        print("ended", file=sys.stderr)
-    finally:
-        server.server_close()
 
 
 @contextmanager

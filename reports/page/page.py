@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from tritmark.results.record import Record
 
-from .. import tables
+from .. import kernels, tables
 from ..choice.hardware import column_of
 from ..comparison import rivals
 from .choices import choices
@@ -27,11 +27,13 @@ def html(report: Report) -> str:
     """The whole file. Equal reports make equal pages."""
     every = [*report.records, *report.published]
     drawn, classes = drawings(every)
+    profiles, more = kernels.profiles(report.records)
     style, script = f"{_text('page.css')}\n{classes}\n", _script()
     return _template().render(
         report=report, choices=choices(report.recommendations, every), drawings=drawn, style=style, script=script,
         policy=policy(style, script), island=island(every, _notes(report)), definitions=_definitions(report),
         metrics=METRICS, icon=base64.b64encode(_text("icon.svg").encode()).decode(), counted=counted(report),
+        profiles=profiles, more_profiles=more, kernel_heads=kernels.HEADS,
     )  # fmt: skip
 
 

@@ -131,7 +131,7 @@ def finished(figure: Figure, *notes: str) -> Figure:
     engine = figure.get_layout_engine()
     if engine is not None:  # once, not again for every file
         engine.execute(figure)
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
     return figure
 
 

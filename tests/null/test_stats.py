@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,14 @@ def test_prefill_rate_counts_the_prompt() -> None:
 
 def test_gaps_between_tokens_join_all_repetitions_and_never_cross_them() -> None:
     assert stats.inter_token_ns(record(workload="decode:3", token_ns=((5, 9), (6, 7)))) == [5, 4, 6, 1]
+
+
+def test_overhead_is_the_part_of_a_decode_run_in_which_the_gpu_computes_nothing() -> None:
+    decode = record(workload="decode:3", busy_ns=(90, 95, 80), samples_ns=(100, 101, 99), caps={"kind": "discrete"})
+    assert stats.overhead(decode) == pytest.approx(0.1)
+    assert stats.overhead(record(workload="decode:3", busy_ns=(9,), samples_ns=(8,))) == 0
+    assert stats.overhead(replace(decode, busy_ns=())) is None
+    assert stats.overhead(replace(decode, caps={"kind": "cpu"})) is None
 
 
 def test_nothing_observed_gives_no_numbers() -> None:

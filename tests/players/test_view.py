@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from shutil import copy
 
 import pytest
 from command_runs import tritmark
@@ -17,7 +20,9 @@ from session_records import made, written
 
 from tritmark.results.store import Store
 
+PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published" / "published.csv"
 END_S = 20
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that can be read and holds nothing")
 
 
 class Viewed:
@@ -37,16 +42,47 @@ class Viewed:
 
 
 @contextmanager
-def viewing(folder: Path) -> Iterator[Viewed]:
-    command = [sys.executable, "-m", "tritmark.bench.cli", "view", str(folder), "--json"]
+def started(folder: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tritmark.bench.cli", "view", *map(str, (folder, *arguments)), "--json"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        assert child.stdout
-        url = json.loads(child.stdout.readline())["url"]
-        yield Viewed(child, int(url.rstrip("/").rpartition(":")[2]))
+        yield child
     finally:
         child.kill()
         child.wait()
+
+
+@contextmanager
+def viewing(folder: Path, *arguments: str | Path) -> Iterator[Viewed]:
+    with started(folder, *arguments) as child:
+        assert child.stdout
+        url = json.loads(child.stdout.readline())["url"]
+        yield Viewed(child, int(url.rstrip("/").rpartition(":")[2]))
+
+
+def end(child: subprocess.Popen[str]) -> None:
+    """By Control-C, and by another one that comes while it ends."""
+    child.send_signal(signal.SIGINT)
+    assert child.stderr and child.stderr.readline() == "ended\n"
+    child.send_signal(signal.SIGINT)
+    assert child.wait(END_S) == 0 and child.stderr.read() == ""
+
+
+@contextmanager
+def held_up(pipe: Path) -> Iterator[None]:
+    """From when somebody reads ``pipe``, which holds nothing yet."""
+    deadline = time.monotonic() + END_S
+    while True:
+        try:
+            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError:  # nobody reads it
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    try:
+        yield
+    finally:
+        os.close(writer)
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +136,28 @@ def test_it_follows_the_records_and_says_when_they_cannot_be_read(viewed: Viewed
 
 def test_it_ends_with_control_c(folder: Path) -> None:
     with viewing(folder) as found:
-        found.child.send_signal(signal.SIGINT)
-        assert found.child.wait(END_S) == 0
-        assert found.child.stderr and found.child.stderr.read() == "ended\n"
+        end(found.child)
+
+
+@needs_pipes
+def test_it_ends_with_control_c_before_there_is_a_page(folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "published.csv"
+    os.mkfifo(table)
+    with started(folder, "--published", table) as child, held_up(table):
+        end(child)
+
+
+@needs_pipes
+def test_it_ends_with_control_c_while_a_browser_waits(folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "published.csv"
+    copy(PUBLISHED, table)
+    with viewing(folder, "--published", table) as found:
+        table.unlink()
+        os.mkfifo(table)
+        with closing(HTTPConnection("127.0.0.1", found.port)) as connection:
+            connection.request("GET", "/")
+            with held_up(table):
+                end(found.child)
 
 
 def test_a_port_that_is_taken_is_one_line(viewed: Viewed, folder: Path) -> None:
