@@ -55,7 +55,7 @@ def run_suite(name: str, arguments: list[str]) -> Counter[str]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
-        command = [sys.executable, "-m", "pytest", "-q", "-rfEs", f"--junitxml={report}", *arguments]
+        command = [sys.executable, "-m", "pytest", "-q", "-rfEs", "--durations=8", f"--junitxml={report}", *arguments]
         status = subprocess.run(command, cwd=ROOT, env={**os.environ, "REQUIRE_GPU": "1"}).returncode
         counts = outcomes(report, EXCUSES if name in MUST_RUN else ("",))
     if not counts["passed"]:
