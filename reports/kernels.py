@@ -20,6 +20,7 @@ HEADS = ("Kernel", "Launches", "us a launch", "Share %", "GB/s", "GOP/s")
 class Profile:
     """The kernels of one case's latest record, the longest first; ``rows`` as text, by HEADS."""
 
+    record_id: str
     title: str
     rows: tuple[tuple[str, ...], ...]
 
@@ -33,7 +34,7 @@ def profiles(records: Sequence[Record]) -> tuple[list[Profile], int]:
             if key not in found or record.started_at >= found[key].started_at:
                 found[key] = record
     shown = sorted(found.items(), key=lambda item: item[1].started_at, reverse=True)[:MOST_PROFILES]
-    return [Profile(title, _rows(record)) for title, record in shown], len(found) - len(shown)
+    return [Profile(record.id, title, _rows(record)) for title, record in shown], len(found) - len(shown)
 
 
 def table(profile: Profile) -> Table:

@@ -14,7 +14,7 @@ from tritmark.results.record import Record
 from .. import kernels, tables
 from ..choice.hardware import column_of
 from ..comparison import rivals
-from .choices import choices
+from .choices import choices, link
 from .drawings import drawings
 from .island import Note, in_order, island
 from .report import METRICS, Report
@@ -32,7 +32,7 @@ def html(report: Report) -> str:
     return _template().render(
         report=report, choices=choices(report.recommendations, every), drawings=drawn, style=style, script=script,
         policy=policy(style, script), island=island(every, _notes(report)), definitions=_definitions(report),
-        metrics=METRICS, icon=base64.b64encode(_text("icon.svg").encode()).decode(), counted=counted(report),
+        metrics=METRICS, icon=base64.b64encode(_text("icon.svg").encode()).decode(), counted=counted(report), link=link,
         profiles=profiles, more_profiles=more, kernel_heads=kernels.HEADS,
     )  # fmt: skip
 

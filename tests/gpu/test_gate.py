@@ -44,6 +44,6 @@ def test_a_regression_that_is_there_is_confirmed_by_three_fresh_sessions(measure
 
 
 def test_a_regression_that_is_not_there_passes(measured: Record, tmp_path: Path) -> None:
-    base, new = (written(tmp_path / name, *copies(measured, by)) for name, by in (("base", 1.0), ("new", 100.0)))
+    base, new = (written(tmp_path / name, *copies(measured, by)) for name, by in (("base", 20.0), ("new", 2000.0)))
     ended = tritmark("gate", base, new, "--pause", "0", "--json")
     assert last(ended)["regressions"][0]["state"] == "not confirmed" and not last(ended)["closed"]

@@ -8,6 +8,7 @@ from command_runs import tritmark
 from session_records import made, written
 
 from tritmark.reports.kernels import MOST_PROFILES, profiles
+from tritmark.reports.page.choices import link
 from tritmark.reports.page.page import html
 from tritmark.reports.page.report import report
 
@@ -31,7 +32,8 @@ def test_the_latest_profile_of_each_case_counts() -> None:
 
 def test_the_page_and_the_terminal_show_them(tmp_path: Path) -> None:
     records = [made(minute=0, kernels=(kernel("ffn_down", 16000),))]
-    assert "GOP/s" in html(report(records, []))
+    page = html(report(records, []))
+    assert "GOP/s" in page and f'<td><a href="{link([records[0].id])}">' in page
     shown = tritmark("show", written(tmp_path / "found", *records), "--kernels").stdout
     assert "ffn_down" in shown and "GOP/s" in shown
     assert "no record holds" in tritmark("show", written(tmp_path / "none", made(minute=1)), "--kernels").stdout
