@@ -73,6 +73,12 @@ class Weight:
             "WIDE": pairs and loads_wide(caps),
         }
 
+    def group_rows(self, caps: Caps) -> int:
+        """Neighbouring rows that one load of lib/row_groups.wgsl brings: 32 bytes where a device has 64-bit words,
+        else 16.
+        """
+        return (8 if loads_wide(caps) else 4) // resident.KINDS[self.kind].parts
+
     @property
     def tile_bytes(self) -> int:
         return self.blocks * resident.KINDS[self.kind].words * TILE_ROWS * 4

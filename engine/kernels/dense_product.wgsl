@@ -1,9 +1,14 @@
 // Y (M, N) = X (M, K) W^T (N, K dense): four interleaved sums a block of 256 columns, blocks added in order. A workgroup owns
-// ITEMS * LANES rows and one token; a thread ITEMS rows, LANES apart, and every (WG / LANES)-th block.
+// ITEMS * LANES rows and one token; a thread ROW_GROUPS groups of GROUP neighbouring rows, LANES groups apart, and every
+// (WG / LANES)-th block.
 #include "lib/exact.wgsl"
 #include "dense"
 
+#if GROUPED
+#include "lib/row_groups.wgsl"
+#else
 #include "lib/words.wgsl"
+#endif
 @group(0) @binding(auto) var<uniform> range: vec4<u32>;                   // first tile of this dispatch, tiles
 #if CODES
 @group(0) @binding(auto) var<storage, read> q: array<u32>;                // [M / 8][K / 4][8 tokens] int8
@@ -39,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let lane = thread % LANES;
     if (first >= range.y * 32u || token >= step.count) { return; }
     for (var block = thread / LANES; block < BLOCKS; block += WG / LANES) {
-        let sums = block_sums(first + lane, token, block);
+        let sums = block_sums(first + lane * GROUP, token, block);
         #for t in ITEMS
         block_sum[(t * BLOCKS + block) * LANES + lane] = sums[t];
         #end
@@ -57,11 +62,19 @@ fn block_sums(first: u32, token: u32, block: u32) -> array<f32, ITEMS> {
         #for k in AHEAD
         {
             let value = input(token, block * 64u + quad + k);
-            #for t in ITEMS
+            #for g in ROW_GROUPS
             {
-                let row = min(first + t * LANES, range.y * 32u - 1u);
-                let weight = dense4((row / 32u * BLOCKS + block) * LOADS * 32u + row % 32u, quad + k);
-                sum[t] = sealed4(sum[t] + mul4(value, weight));
+                let row = min(first + g * LANES * GROUP, range.y * 32u - GROUP);
+                let at = (row / 32u * BLOCKS + block) * LOADS * 32u + row % 32u;
+#if GROUPED
+                let words = brought((at + (quad + k) * 32u) / GROUP);
+                #for j in GROUP
+                sum[g * GROUP + j] = sealed4(sum[g * GROUP + j]
+                    + mul4(value, quad_of_words(vec2<u32>(words[2u * j], words[2u * j + 1u]))));
+                #end
+#else
+                sum[g] = sealed4(sum[g] + mul4(value, dense4(at, quad + k)));
+#endif
             }
             #end
         }
@@ -77,7 +90,8 @@ fn block_sums(first: u32, token: u32, block: u32) -> array<f32, ITEMS> {
 fn store(first: u32, item: u32, token: u32) {
     let at = range.x * 32u + first + item;
     if (first + item >= range.y * 32u || at >= ROWS) { return; }
-    let sums = item / LANES * BLOCKS * LANES + item % LANES;
+    let own = item / (LANES * GROUP) * GROUP + item % GROUP;
+    let sums = own * BLOCKS * LANES + item / GROUP % LANES;
     var value = block_sum[sums];
     for (var block = 1u; block < BLOCKS; block++) { value = sealed(value + block_sum[sums + block * LANES]); }
 #if CODES

@@ -1,10 +1,9 @@
 // y (N) = W (N, K ternary) . q (K int8), one token: norm and quantisation in front, residual or gate behind.
-// A workgroup owns TILES * LANES rows; a thread TILES rows, LANES apart, and every SLICES-th unit of their columns.
+// For processors. A workgroup owns TILES * LANES rows; a thread TILES of them and every SLICES-th block of their columns.
 #include "lib/exact.wgsl"
-#include "unpack"
-#include "lib/dot4.wgsl"
+#include "trits"
 #include "lib/epilogue.wgsl"
-#include "lib/words.wgsl"
+#include "lib/row_groups.wgsl"
 @group(0) @binding(auto) var<storage, read> scales: array<f32>;          // (rows), or [tile][block][32 rows]
 @group(0) @binding(auto) var<uniform> range: vec4<u32>;                  // first tile of this dispatch, tiles
 #if UNIFORM
@@ -22,15 +21,15 @@
 const WG: u32 = LANES * SLICES;
 #include "lib/quantize.wgsl"
 
-var<workgroup> acts: array<u32, PADDED_QUADS>;
+var<workgroup> acts: array<vec4<u32>, PADDED_QUADS / 4u>;
 var<workgroup> code_sum: atomic<i32>;
 var<workgroup> partial: array<i32, TILES * WG>;
 
-#include "lib/row_shares.wgsl"
+#include "lib/row_pairs.wgsl"
 
 // The scaled sum of one of the workgroup's rows; the first of them is `first` rows into this dispatch.
 fn row_value(first: u32, row: u32, act_scale: f32) -> f32 {
-    let at = row / LANES * WG + row % LANES;
+    let at = (row / (LANES * GROUP) * GROUP + row % GROUP) * WG + row / GROUP % LANES;
 #if BLOCK_SCALES
     return mul(bitcast<f32>(partial[at]), act_scale);
 #else
@@ -45,18 +44,20 @@ fn row_value(first: u32, row: u32, act_scale: f32) -> f32 {
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let first = group.x * TILES * LANES;
-    let ahead = fetched(first + thread % LANES, min(thread / LANES, UNITS - 1u));
     if (thread == 0u) { atomicStore(&code_sum, 0); }                      // visible after the barriers of norm_lanes
     let scale = code_scales(norm_lanes(0u, thread));
     var sum = 0;
-    for (var quad = thread; quad < PADDED_QUADS; quad += WG) {
-        let packed = codes(0u, quad, scale.x);
-        acts[quad] = packed.x;
-        sum += i32(packed.y);
+    for (var fours = thread; fours < PADDED_QUADS / 4u; fours += WG) {
+        let a = codes(0u, 4u * fours, scale.x);
+        let b = codes(0u, 4u * fours + 1u, scale.x);
+        let c = codes(0u, 4u * fours + 2u, scale.x);
+        let d = codes(0u, 4u * fours + 3u, scale.x);
+        acts[fours] = vec4<u32>(a.x, b.x, c.x, d.x);
+        sum += i32(a.y + b.y + c.y + d.y);
     }
     atomicAdd(&code_sum, sum);
     workgroupBarrier();
-    let dots = shares(first + thread % LANES, thread / LANES, ahead);
+    let dots = shares(first + thread % LANES * GROUP, thread / LANES);
     #for t in TILES
     partial[t * WG + thread] = dots[t];
     #end

@@ -26,6 +26,7 @@ from .quantize_norm import padded
 if TYPE_CHECKING:
     from ..grad import Tape
 
+HALVES = ("f16", "bf16")
 MANY_TOKENS = 32  # from here on tiles of the result pay
 ROWS_AT_ONCE = 4096  # of the reference, to bound its memory
 
@@ -42,13 +43,14 @@ class DenseShape:
     ahead: int
 
 
-def dense_shapes(blocks: int, quads: int, caps: Caps) -> list[DenseShape]:
+def dense_shapes(blocks: int, quads: int, group: int, caps: Caps) -> list[DenseShape]:
     """Shapes that a device can run, the default first. On a processor what a few vectors read together are whole
-    neighbouring cache lines, and loads do not overlap.
+    neighbouring cache lines, and loads do not overlap; ``group`` neighbouring rows come with one.
     """
     slices = [min(most, blocks) for most in (8, 16, 4, 2)]
     if caps.kind == "cpu":
-        found = [DenseShape(lanes, items, n, 1) for lanes, items in ((16, 8), (8, 8), (16, 4), (8, 16)) for n in slices]
+        sizes = ((16, 8), (8, 8), (16, 4), (8, 16), (8, 4))
+        found = [DenseShape(lanes, items, n, 1) for lanes, items in sizes for n in slices if items % group == 0]
     else:
         ahead = [n for n in (8, 16, 4, 2, 1) if quads % n == 0]
         found = [DenseShape(TILE_ROWS, items, n, k) for items in (1, 2, 4) for n in slices for k in ahead]
@@ -111,7 +113,11 @@ class DenseProduct:
 
     def _shapes(self, caps: Caps) -> list[DenseShape]:
         cols = padded(self.weight.cols) if self.codes else self.weight.cols
-        return dense_shapes(self.weight.blocks, cols // 4, caps)
+        return dense_shapes(self.weight.blocks, cols // 4, self._group(caps), caps)
+
+    def _group(self, caps: Caps) -> int:
+        """Rows of a load: on a processor a load of several rows takes no longer than one of a row."""
+        return self.weight.group_rows(caps) if caps.kind == "cpu" and self.weight.kind in HALVES else 1
 
     def choice(self, node: Node, caps: Caps) -> Choice:
         """Its shapes for few tokens; many have tiles, of one shape."""
@@ -158,7 +164,7 @@ class DenseProduct:
 
     def _lower_few(self, node: Node, emit: Emitter) -> None:
         weight, tokens = self.weight, node.outputs[0].shape[0]
-        shape = chosen(self.key, self._shapes(emit.caps), emit.caps)
+        shape, group = chosen(self.key, self._shapes(emit.caps), emit.caps), self._group(emit.caps)
         constants = {
             "QUADS": padded(weight.cols) // 4 if self.codes else weight.cols // 4,
             "BLOCKS": weight.blocks,
@@ -171,6 +177,9 @@ class DenseProduct:
             "WG": shape.lanes * shape.slices,
             "LANES": shape.lanes,
             "ITEMS": shape.items,
+            "GROUPED": group > 1,
+            "GROUP": group,
+            "ROW_GROUPS": shape.items // group,
             "AHEAD": shape.ahead,
             "UNIFORM": not self.codes and serves_uniform(emit.caps, node.inputs[0]),
             "M": tokens,
@@ -192,5 +201,5 @@ class DenseProduct:
                 (-(-tiles * TILE_ROWS // (shape.lanes * shape.items)), "count" if tokens > 1 else 1, 1),
                 f"{node.label}@{first}" if first else node.label,
                 cost,
-                {"dense": f"lib/dense_{weight.kind}.wgsl"},
+                {"dense": f"lib/{'quad' if group > 1 else 'dense'}_{weight.kind}.wgsl"},
             )

@@ -10,7 +10,7 @@ from ..formats import resident
 from ..graph import Node, Value
 from ..plan import Caps
 from ..steps import StepRow
-from ..weights import TILE_ROWS, Weight
+from ..weights import TILE_ROWS, Weight, loads_wide
 from .choice import Choice, chosen, spelled
 from .op import Array, Emitter, Shape, serves_uniform
 from .quantize_norm import QuantizeNorm, norm_constants
@@ -78,7 +78,7 @@ class NormedProduct:
         }
         if cpu:
             constants["UNIFORM"] = serves_uniform(emit.caps, x, norm_weight)
-        includes = self.product.includes() if cpu else {"trits": f"lib/trits_{weight.kind}.wgsl"}
+        includes = {"trits": f"lib/trits_{weight.kind}.wgsl"}
         for first, tiles, buffers in emit.tile_ranges(weight, parts):
             emit.dispatch(
                 "ternary_matvec_cpu" if cpu else "ternary_matvec",
@@ -101,23 +101,30 @@ class NormedProduct:
             "SLICES": shape.slices,
             "TILES": shape.tiles,
         }
+        weight = self.product.weight
+        words = resident.KINDS[weight.kind].words
+        constants |= {"FOUR": 4, "WORD_FOURS": words // 4, "LONE_WORD": words % 4 == 1}
         if caps.kind == "cpu":
-            return constants
-        words = resident.KINDS[self.product.weight.kind].words
+            group = weight.group_rows(caps)
+            return {
+                **constants,
+                "WIDE": loads_wide(caps),
+                "GROUP": group,
+                "ROW_GROUPS": shape.tiles // group,
+                "ROW_PAIRS": shape.tiles // 2,
+                "FOUR_LOADS": 4 // resident.KINDS[weight.kind].parts,
+            }
         return {
             **constants,
             "TURNS": shape.turns,
             "CODE_SUMS": min(CODE_SUMS, shape.threads),
             "WORDS": words,
-            "FOUR": 4,
-            "WORD_FOURS": words // 4,
-            "LONE_WORD": words % 4 == 1,
         }
 
 
 def matvec_shapes(product: TernaryProduct, caps: Caps) -> list[Matvec]:
     """Shapes that a device can run, the default first; none where workgroup memory is too small for any."""
-    shapes = cpu_shapes(product) if caps.kind == "cpu" else gpu_shapes(product)
+    shapes = cpu_shapes(product, caps) if caps.kind == "cpu" else gpu_shapes(product)
     limits = (caps.limit("maxComputeInvocationsPerWorkgroup"), caps.limit("maxComputeWorkgroupStorageSize"))
     return [s for s in shapes if s.threads <= limits[0] and s.storage_bytes(product.weight) <= limits[1]]
 
@@ -137,12 +144,12 @@ def gpu_shapes(product: TernaryProduct) -> list[Matvec]:
     ]
 
 
-def cpu_shapes(product: TernaryProduct) -> list[Matvec]:
+def cpu_shapes(product: TernaryProduct, caps: Caps) -> list[Matvec]:
     """Shapes for a processor. It has few cores, so many rows share a norm, and narrow groups, so that what a few
     vectors read together are whole neighbouring cache lines.
     """
     weight = product.weight
-    step = (2 if product.activation else 1) * TILE_ROWS // CPU_LANES
+    step = max(weight.group_rows(caps), (2 if product.activation else 1) * TILE_ROWS // CPU_LANES)
     rows = weight.tiles * TILE_ROWS // CPU_LANES
     most = max(step, min(CPU_ROWS, rows // 2) // step * step)
     choices = range(most, (most + 1) // 2 - 1, -step)

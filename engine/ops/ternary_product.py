@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 Constants = dict[str, int | float | bool]
 
 CPU_TILES = 8  # rows a thread on a processor: there a load costs more than a dot, so each activation serves many rows
-CPU_LANES, CPU_ROWS = 8, 32  # of the fused kernel on a processor: lanes, and most rows of a lane
 DOT_FEATURE = "packed_4x8_integer_dot_product"
 
 

@@ -32,8 +32,8 @@ BARRIER = "workgroupBarrier();"
 KERNELS = {
     "quantize_norm": "act_sum[token] =",
     "rmsnorm": "let factor = vec4<f32>(norm_factor",
-    "ternary_matvec": "acts[fours] =",
-    "ternary_matvec_cpu": "acts[quad] =",
+    "ternary_matvec": "code_part[thread] = sum",
+    "ternary_matvec_cpu": "atomicAdd(&code_sum, sum)",
     "dense_product": "block_sum[",
     "attend": "y[(token * HEADS + head) * WORDS + thread]",
     "attend_tiled": "fn score_tile(",
