@@ -33,7 +33,7 @@ KERNELS = {
     "quantize_norm": "act_sum[token] =",
     "rmsnorm": "let factor = vec4<f32>(norm_factor",
     "ternary_matvec": "code_part[thread] = sum",
-    "ternary_matvec_cpu": "atomicAdd(&code_sum, sum)",
+    "ternary_matvec_cpu": "fn row_value(first: u32",
     "dense_product": "block_sum[",
     "attend": "y[(token * HEADS + head) * WORDS + thread]",
     "attend_tiled": "fn score_tile(",
